@@ -1,0 +1,39 @@
+"""Classify photos on a small board: the part of the toolkit that runs on the device.
+
+Loads numpy, Pillow, click and one interpreter, and only when they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bundle import Bundle as Bundle
+    from .classifier import Classifier as Classifier
+    from .classifier import Prediction as Prediction
+    from .errors import EdgeError as EdgeError
+    from .manifest import ModelInfo as ModelInfo
+    from .manifest import PreprocessSpec as PreprocessSpec
+    from .preprocess import preprocess as preprocess
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "bundle",
+    "Classifier": "classifier",
+    "EdgeError": "errors",
+    "ModelInfo": "manifest",
+    "Prediction": "classifier",
+    "PreprocessSpec": "manifest",
+    "preprocess": "preprocess",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,147 @@
+"""The full model: ``model.keras`` of a run, or a SavedModel. Needs TensorFlow, never on the device."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError, missing_package
+from ..manifest import EMBEDDED_NAME, ModelInfo
+from .base import Backend, check_image_input
+
+#: SavedModel signatures: pixels to probabilities; pixels and class index to heat map.
+SERVE_SIGNATURE = "serve"
+GRADCAM_SIGNATURE = "gradcam"
+
+
+def import_tensorflow() -> Any:
+    """Import TensorFlow without its start-up chatter.
+
+    Raises:
+        MissingComponent: It is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise missing_package("tensorflow", "train", "open the full model") from error
+    return tensorflow
+
+
+def import_keras() -> Any:
+    """Import Keras 3, after silencing TensorFlow.
+
+    Raises:
+        MissingComponent: It is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import keras
+    except ImportError as error:
+        raise missing_package("keras", "train", "open the full model") from error
+    return keras
+
+
+def load_keras_model(path: str | os.PathLike[str]) -> Any:
+    """Load a ``.keras`` file for inference.
+
+    Returns:
+        The ``keras.Model``.
+
+    Raises:
+        ModelError: The file is damaged or not a Keras model.
+    """
+    keras = import_keras()
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # zipfile, h5py and Keras each raise their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{os.fspath(path)}: Keras cannot load it ({reason}).") from error
+
+
+class KerasBackend(Backend):
+    """A ``model.keras``."""
+
+    name = "keras"
+
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+        """Load the model; ``threads`` is left to TensorFlow."""
+        self.model = load_keras_model(path)
+        self.input_size = check_image_input(tuple(self.model.input_shape), os.fspath(path))
+        self.classes = int(self.model.output_shape[-1])
+
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.prepare`."""
+        return pixels[None].astype(np.float32)
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.infer`."""
+        return np.asarray(self.model(tensor, training=False), np.float32).reshape(-1)
+
+
+class SavedModelBackend(Backend):
+    """A SavedModel with a ``serve`` signature."""
+
+    name = "saved_model"
+
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+        """Load the folder; ``threads`` is left to TensorFlow."""
+        where = os.fspath(path)
+        self._loaded = load_saved_model(where)
+        self._serve = signature(self._loaded, SERVE_SIGNATURE, where)
+        (self._input, spec), *others = self._serve.structured_input_signature[1].items()
+        if others:
+            raise ModelError(f"{where}: signature {SERVE_SIGNATURE} takes more than one input.")
+        self.input_size = check_image_input(tuple(spec.shape), where)
+        self._output = next(iter(self._serve.structured_outputs))
+        self.classes = int(self._serve.structured_outputs[self._output].shape[-1])
+        self.embedded = read_embedded(where)
+
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.prepare`."""
+        return pixels[None].astype(np.float32)
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.infer`."""
+        scores = self._serve(**{self._input: import_tensorflow().constant(tensor)})[self._output]
+        return np.asarray(scores, np.float32).reshape(-1)
+
+
+def load_saved_model(path: str | os.PathLike[str]) -> Any:
+    """Load a SavedModel folder.
+
+    Raises:
+        ModelError: It is damaged or none.
+    """
+    tensorflow = import_tensorflow()
+    try:
+        return tensorflow.saved_model.load(os.fspath(path))
+    except Exception as error:  # OpError, OSError, DecodeError, ...
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{os.fspath(path)}: not a whole SavedModel ({reason}).") from error
+
+
+def signature(loaded: Any, name: str, where: str) -> Any:
+    """A signature of a loaded SavedModel.
+
+    Raises:
+        ModelError: It has none of that name.
+    """
+    if name not in loaded.signatures:
+        raise ModelError(
+            f"{where}: no signature {name!r}, only {sorted(loaded.signatures)}. "
+            "Export it with edge-export."
+        )
+    return loaded.signatures[name]
+
+
+def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
+    """The description in a SavedModel's ``assets.extra`` folder; None if there is none."""
+    file = Path(path) / "assets.extra" / EMBEDDED_NAME
+    if not file.is_file():
+        return None
+    return ModelInfo.from_json(file.read_bytes(), str(file))

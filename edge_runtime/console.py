@@ -1,0 +1,195 @@
+"""What the four command lines share: messages, exit codes, common options.
+
+Results go to stdout, everything else to stderr. A command is a function that raises the
+toolkit's errors; :class:`EdgeGroup` turns them into a message and the exit code of
+:mod:`edge_runtime.errors`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from . import __version__
+from .errors import EdgeError
+
+_LOGGERS = ("edge_runtime", "trainer", "exporter", "benchmarks")
+
+#: What a reader of the exit code has to know about an interrupted command (128 + signal).
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+EXIT_SYSTEM = 6
+
+_SYSTEM_ERRNOS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO,
+    errno.ENOMEM, errno.EFBIG,
+}  # fmt: skip
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; raised where the program stands so that it can clean up."""
+
+
+class _StderrHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = {logging.WARNING: "warning: ", logging.ERROR: "error: "}.get(record.levelno, "")
+        click.echo(prefix + record.getMessage(), err=True)
+
+
+def _set_level(level: int) -> None:
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(level)
+
+
+def _on_verbose(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().meta["edge.verbose"] = True
+        _set_level(logging.DEBUG)
+
+
+def _on_quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        _set_level(logging.WARNING)
+
+
+def _verbosity_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["-v", "--verbose"], is_flag=True, expose_value=False, callback=_on_verbose,
+            help="Say more on stderr; show tracebacks of unexpected errors.",
+        ),
+        click.Option(
+            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_on_quiet,
+            help="Say nothing but warnings and errors on stderr.",
+        ),
+    ]  # fmt: skip
+
+
+class EdgeCommand(click.Command):
+    """A command with ``--verbose`` and ``--quiet``, and an example at the end of its help."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {}).setdefault("max_content_width", 100)
+        super().__init__(*args, **kwargs)
+        self.example = example
+        self.params += _verbosity_options()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example below the options."""
+        if self.example:
+            with formatter.section("Example"):
+                for line in self.example.strip().splitlines():
+                    formatter.write(f"  {line}\n")
+        super().format_epilog(ctx, formatter)
+
+
+class EdgeGroup(click.Group):
+    """A command group that ends with the toolkit's exit codes and never with a traceback."""
+
+    command_class = EdgeCommand
+
+    def main(self, args: Any = None, prog_name: Any = None, **extra: Any) -> Any:
+        """Run and exit the process (or return, if ``standalone_mode`` is false)."""
+        if not extra.pop("standalone_mode", True):
+            return super().main(args, prog_name, standalone_mode=False, **extra)
+        _start_logging()
+        _install_sigterm()
+        sys.exit(self._run(args, prog_name, **extra))
+
+    def _run(self, args: Any, prog_name: Any, **extra: Any) -> int:
+        arguments = sys.argv if args is None else args
+        verbose = "-v" in arguments or "--verbose" in arguments
+        try:
+            result = super().main(args, prog_name, standalone_mode=False, **extra)
+            return result if isinstance(result, int) else 0
+        except click.ClickException as error:
+            error.show()
+            return 2
+        except EdgeError as error:
+            if verbose and error.__cause__ is not None:
+                traceback.print_exception(error, file=sys.stderr)
+            return _fail(str(error), error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            return _fail("interrupted.", EXIT_INTERRUPTED)
+        except Terminated:
+            return _fail("terminated.", EXIT_TERMINATED)
+        except BrokenPipeError:  # `... | head`: the reader has what it wanted
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except MemoryError:
+            return _fail("out of memory. Use smaller batches or images.", EXIT_SYSTEM)
+        except OSError as error:
+            if error.errno in _SYSTEM_ERRNOS:
+                return _fail(f"{error.filename or 'system'}: {error.strerror}.", EXIT_SYSTEM)
+            return _unexpected(error, verbose)
+        except Exception as error:  # the last resort, so that nobody meets a bare traceback
+            return _unexpected(error, verbose)
+
+
+def _unexpected(error: Exception, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error, file=sys.stderr)
+    hint = "" if verbose else " Run again with --verbose for the traceback."
+    return _fail(f"unexpected {type(error).__name__}: {error}.{hint}", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return code
+
+
+def _start_logging() -> None:
+    for stream in (sys.stdout, sys.stderr):  # file names need not be valid UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.handlers[:] = [_StderrHandler()]
+    _set_level(logging.INFO)
+
+
+def _install_sigterm() -> None:
+    def stop(*_: Any) -> None:
+        raise Terminated
+
+    with contextlib.suppress(ValueError):  # not the main thread (tests, embedding)
+        signal.signal(signal.SIGTERM, stop)
+
+
+def version_option(command: str) -> Any:
+    """The ``--version`` option of a command group."""
+    return click.version_option(__version__, prog_name=command)
+
+
+def json_option(help_text: str = "Print JSON on stdout, and nothing else there.") -> Any:
+    """The ``--json`` flag, as parameter ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def threads_option() -> Any:
+    """The ``--threads`` option of commands that run an interpreter."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, 256),
+        help="Interpreter threads. Default: the usable cores, at most 4.",
+    )
+
+
+def overwrite_option(what: str = "an existing output") -> Any:
+    """The ``--overwrite`` flag."""
+    return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")
+
+
+def print_json(data: Any, indent: int | None = None) -> None:
+    """Write one JSON object to stdout; names that are not UTF-8 as surrogate escapes."""
+    click.echo(json.dumps(data, indent=indent))

@@ -1,0 +1,101 @@
+"""The toolkit's exceptions, one tree, each with the exit code of the command line.
+
+::
+
+    EdgeError                 1  an unexpected failure
+    ├── InputsFailed          1  some inputs failed, the others were done
+    ├── UsageError            2  a wrong option, format, key or path
+    │   └── OutputExists      2  the output is there and --overwrite was not given
+    ├── DataError             3  bad data or model; nothing was written
+    │   ├── ImageError        3  one photo cannot be read
+    │   ├── ModelError        3  a model file, run or bundle cannot be used
+    │   │   └── BundleError   3  a bundle contradicts its manifest
+    │   └── DatasetError      3  a folder of photos cannot be trained or evaluated on
+    ├── CheckFailed           4  parity, regression or self-test did not hold
+    ├── MissingComponent      5  a package is not installed, or a download failed
+    └── SystemFailure         6  disk full, no permission, no memory
+
+Libraries raise these; only the command lines turn them into messages and exit codes.
+"""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """Base of every error that the toolkit raises on purpose.
+
+    The message says what was expected, what was found, where, and what to do.
+    """
+
+    exit_code = 1
+
+
+class InputsFailed(EdgeError):
+    """Some inputs failed while the others were done."""
+
+
+class UsageError(EdgeError):
+    """The caller asked for something that does not exist or makes no sense."""
+
+    exit_code = 2
+
+
+class OutputExists(UsageError):
+    """The output exists and overwriting it was not asked for."""
+
+
+class DataError(EdgeError):
+    """The data or the model is bad; nothing was written."""
+
+    exit_code = 3
+
+
+class ImageError(DataError):
+    """One photo cannot be turned into a tensor."""
+
+
+class ModelError(DataError):
+    """A model file, run directory or bundle cannot be used."""
+
+
+class BundleError(ModelError):
+    """A bundle contradicts its own manifest."""
+
+
+class DatasetError(DataError):
+    """A folder of photos cannot be used as a data set."""
+
+
+class CheckFailed(EdgeError):
+    """A check (parity, regression, self-test) did not hold."""
+
+    exit_code = 4
+
+
+class MissingComponent(EdgeError):
+    """A package is missing or a download failed; the message names the remedy."""
+
+    exit_code = 5
+
+
+class SystemFailure(EdgeError):
+    """The operating system refused: disk full, no permission, no memory."""
+
+    exit_code = 6
+
+
+def missing_package(package: str, extra: str, purpose: str) -> MissingComponent:
+    """The error for a package that is not installed.
+
+    Args:
+        package: Name of the package that could not be imported.
+        extra: Extra of ``edge-classify`` that installs it.
+        purpose: What it is needed for, as the object of "needed to ...".
+
+    Returns:
+        An error to raise ``from`` the ImportError.
+    """
+    return MissingComponent(
+        f"{package} is needed to {purpose}, and is not installed. "
+        f"Install it with: pip install 'edge-classify[{extra}]'"
+    )

@@ -1,0 +1,210 @@
+"""Files and folders: finding photos, checksums, and outputs that are whole or absent.
+
+Every output of the toolkit is written beside its final place and renamed into it,
+so that a killed process never leaves a half-written file under the final name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import OutputExists, SystemFailure, UsageError
+
+#: Extensions that a folder is searched for. A file named on the command line is
+#: opened whatever its extension says.
+PHOTO_EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+_CHUNK = 1 << 20
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder name is hidden or a system file (``.x``, ``__MACOSX``)."""
+    return name.startswith(".") or name in {"__MACOSX", "@eaDir"}
+
+
+def find_photos(folder: str | os.PathLike[str]) -> list[str]:
+    """Photos below a folder, recursively, by extension, hidden ones left out.
+
+    Args:
+        folder: Folder to search.
+
+    Returns:
+        Paths that begin with ``folder`` as it was given, sorted.
+    """
+    found = []
+    for parent, folders, names in os.walk(os.fspath(folder)):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [
+            os.path.join(parent, name)
+            for name in names
+            if not is_hidden(name) and os.path.splitext(name)[1].lower() in PHOTO_EXTENSIONS
+        ]
+    return sorted(found)
+
+
+def sha256_file(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _files_below(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def sha256_tree(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, or of a folder's names and contents.
+
+    A folder's digest is that of one line a file, in sorted order: the relative path with
+    forward slashes, a blank, the file's digest, a line feed.
+    """
+    root = Path(path)
+    if root.is_file():
+        return sha256_file(root)
+    digest = hashlib.sha256()
+    for file in _files_below(root):
+        digest.update(f"{file.relative_to(root).as_posix()} {sha256_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def size_of(path: str | os.PathLike[str]) -> int:
+    """Size of a file, or of all files of a folder, in bytes."""
+    root = Path(path)
+    if root.is_file():
+        return root.stat().st_size
+    return sum(file.stat().st_size for file in _files_below(root))
+
+
+def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Raise OutputExists if ``path`` is there (an empty folder is not) and must stay.
+
+    Call it before long work; :func:`atomic_folder` and :func:`atomic_file` check again.
+    """
+    target = Path(path)
+    if overwrite or not os.path.lexists(target):
+        return
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    raise OutputExists(
+        f"{target} exists already and was left as it is. "
+        "Choose another name, or replace it with --overwrite."
+    )
+
+
+@contextlib.contextmanager
+def system_failures(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the operating system's refusals while writing ``path`` into SystemFailure."""
+    try:
+        yield
+    except (PermissionError, BlockingIOError) as error:
+        raise SystemFailure(f"{path}: {error.strerror or error}. Check its permissions.") from error
+    except OSError as error:
+        import errno
+
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO):
+            raise SystemFailure(
+                f"{path}: {error.strerror}. Free some space or write elsewhere."
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Path]:
+    """A temporary path beside ``path`` that becomes ``path`` when the block succeeds.
+
+    Args:
+        path: Final place; missing parent folders are made.
+        overwrite: Whether an existing file may be replaced.
+
+    Yields:
+        The path to write, with the same suffix as ``path``.
+
+    Raises:
+        OutputExists: ``path`` exists and ``overwrite`` is false.
+        UsageError: ``path`` is a folder.
+        SystemFailure: Disk full or no permission.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; a file name was expected.")
+    refuse_existing(target, overwrite)
+    with system_failures(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that becomes ``path`` when the block succeeds.
+
+    What stood at ``path`` stays untouched until then; on any error, Ctrl-C included,
+    the temporary folder is removed.
+
+    Args:
+        path: Final place; missing parent folders are made.
+        overwrite: Whether an existing folder may be replaced as a whole.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        OutputExists: ``path`` exists and ``overwrite`` is false.
+        SystemFailure: Disk full or no permission.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is a file; a folder was expected.")
+    refuse_existing(target, overwrite)
+    with system_failures(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            temporary.chmod(0o777 & ~_umask())
+            yield temporary
+            refuse_existing(target, overwrite)
+            replace_folder(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Move the folder ``new`` to ``target``; what stood there goes only once ``new`` is in place."""
+    if not target.exists():
+        os.rename(new, target)
+        return
+    if target.is_symlink():
+        target = target.resolve()
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    os.rename(target, aside / target.name)
+    try:
+        os.rename(new, target)
+    except OSError:
+        os.rename(aside / target.name, target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

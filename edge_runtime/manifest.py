@@ -1,0 +1,311 @@
+"""What a model file must say about itself, and the manifest of a bundle.
+
+A :class:`ModelInfo` is everything that turns a photo into a labelled answer: class names,
+preprocessing, what the output means. It travels three ways, always the same JSON object:
+in ``manifest.json`` of a bundle, inside each ``.tflite`` file (an associated file of the
+standard TFLite metadata, see :data:`EMBEDDED_NAME`) and inside each ``.onnx`` file (a
+``metadata_props`` entry of the same name); a SavedModel keeps it in ``assets.extra/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from .errors import BundleError, ModelError, UsageError
+
+#: Version of the JSON layout; a reader refuses a larger one.
+SCHEMA_VERSION = 1
+
+#: Name of the JSON inside a .tflite (zip entry), an .onnx (metadata_props key, without
+#: the suffix) and a SavedModel (``assets.extra/``).
+EMBEDDED_NAME = "edge_classify.json"
+
+MANIFEST_NAME = "manifest.json"
+LABELS_NAME = "labels.txt"
+PARITY_NAME = "parity.json"
+
+#: Every format has one name, used in options, JSON and file names.
+FORMAT_SUFFIXES: dict[str, str] = {
+    "saved_model": "",
+    "tflite-fp32": ".tflite",
+    "tflite-fp16": ".tflite",
+    "tflite-dynamic": ".tflite",
+    "tflite-int8": ".tflite",
+    "onnx-fp32": ".onnx",
+}
+
+#: What is used when no format is asked for and no verdict recorded another.
+DEFAULT_FORMAT = "tflite-fp32"
+
+
+def check_format(name: str) -> str:
+    """Return ``name`` if it is a known format.
+
+    Raises:
+        UsageError: It is not; the message lists the known ones.
+    """
+    if name not in FORMAT_SUFFIXES:
+        import difflib
+
+        near = difflib.get_close_matches(name, FORMAT_SUFFIXES, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UsageError(f"Unknown format {name!r}.{hint} Known: {', '.join(FORMAT_SUFFIXES)}.")
+    return name
+
+
+def artifact_name(fmt: str) -> str:
+    """File name of a format's artifact inside a bundle, e.g. ``model-tflite-int8.tflite``."""
+    return f"model-{check_format(fmt)}{FORMAT_SUFFIXES[fmt]}"
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """How a photo becomes the network's input: one rule, carried with the model.
+
+    The result is always uint8 RGB, NHWC, 0..255; normalisation is part of the network.
+    """
+
+    width: int  #: pixels
+    height: int  #: pixels
+    fit: str = "crop"  #: ``crop`` (centre, fills the frame), ``stretch`` or ``pad`` (black)
+    kernel: str = "bilinear"  #: Pillow's anti-aliased ``bilinear`` or ``bicubic``
+
+    FITS = ("crop", "stretch", "pad")
+    KERNELS = ("bilinear", "bicubic")
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 8192:
+                raise ModelError(f"preprocess.{name}: expected 1 to 8192 pixels, found {value!r}.")
+        if self.fit not in self.FITS:
+            raise ModelError(f"preprocess.fit: expected one of {self.FITS}, found {self.fit!r}.")
+        if self.kernel not in self.KERNELS:
+            raise ModelError(
+                f"preprocess.kernel: expected one of {self.KERNELS}, found {self.kernel!r}."
+            )
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What the numbers that the network gives mean."""
+
+    kind: str = "probabilities"  #: ``probabilities`` (softmax inside) or ``logits``
+    temperature: float | None = None  #: of the calibrated score; None: not fitted
+    unknown_threshold: float | None = None  #: calibrated score below it is "unknown"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("probabilities", "logits"):
+            raise ModelError(
+                f"output.kind: expected 'probabilities' or 'logits', found {self.kind!r}."
+            )
+        if self.temperature is not None and not (
+            _is_number(self.temperature) and self.temperature > 0
+        ):
+            raise ModelError(f"output.temperature: expected above 0, found {self.temperature!r}.")
+        threshold = self.unknown_threshold
+        if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
+            raise ModelError(f"output.unknown_threshold: expected 0 to 1, found {threshold!r}.")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Class names in index order, preprocessing, and the meaning of the output."""
+
+    class_names: tuple[str, ...]
+    preprocess: PreprocessSpec
+    output: OutputSpec = field(default_factory=OutputSpec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that every carrier holds."""
+        spec = self.preprocess
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "class_names": list(self.class_names),
+            "input": {
+                "width": spec.width,
+                "height": spec.height,
+                "layout": "NHWC",
+                "dtype": "uint8",
+                "color": "RGB",
+            },
+            "preprocess": {"fit": spec.fit, "kernel": spec.kernel, "normalization": "in-network"},
+            "output": asdict(self.output),
+        }
+
+    def to_json(self) -> str:
+        """:meth:`to_dict` as reproducible JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str) -> ModelInfo:
+        """Read the JSON object back.
+
+        Args:
+            data: What ``json.loads`` gave.
+            where: File that it came from, for the message.
+
+        Raises:
+            ModelError: A key is missing or a value is out of range.
+        """
+        try:
+            _check_schema(data)
+            names = data["class_names"]
+            if (
+                not isinstance(names, list)
+                or not names
+                or not all(isinstance(n, str) for n in names)
+            ):
+                raise ModelError("class_names: expected a list of names.")
+            if len(set(names)) != len(names):
+                raise ModelError("class_names: a name stands there twice.")
+            size, rule = data["input"], data["preprocess"]
+            for key, only in (("layout", "NHWC"), ("dtype", "uint8"), ("color", "RGB")):
+                if size.get(key, only) != only:
+                    raise ModelError(f"input.{key}: expected {only!r}, found {size[key]!r}.")
+            output = data.get("output", {})
+            return cls(
+                class_names=tuple(names),
+                preprocess=PreprocessSpec(
+                    size["width"], size["height"], fit=rule["fit"], kernel=rule["kernel"]
+                ),
+                output=OutputSpec(
+                    **{k: output[k] for k in OutputSpec.__dataclass_fields__ if k in output}
+                ),
+            )
+        except ModelError as error:
+            raise ModelError(f"{where}: {error}") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{where}: not a model description ({error!r}).") from error
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> ModelInfo:
+        """Read :meth:`to_json` back; raises ModelError as :meth:`from_dict`."""
+        return cls.from_dict(_parse(text, where), where)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One model file of a bundle."""
+
+    format: str  #: a key of FORMAT_SUFFIXES
+    file: str  #: name relative to the bundle
+    bytes: int  #: size; of all files for a folder
+    sha256: str  #: of the file, or as :func:`edge_runtime.files.sha256_tree` for a folder
+    quantization: str  #: the scheme under its true name, e.g. "full integer int8, per-channel"
+    passed: bool  #: whether parity held
+    parity: Mapping[str, Any] = field(default_factory=dict)  #: max_abs_diff, agreement, accuracy...
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMAT_SUFFIXES:
+            raise BundleError(f"artifact format {self.format!r} is not known to this version.")
+        _check_inside(self.file)
+        if not isinstance(self.bytes, int) or self.bytes < 0:
+            raise BundleError(f"artifact {self.format}: bytes is {self.bytes!r}.")
+        if not isinstance(self.sha256, str) or len(self.sha256) != 64:
+            raise BundleError(f"artifact {self.format}: sha256 is {self.sha256!r}.")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Contents of ``manifest.json``."""
+
+    info: ModelInfo
+    artifacts: tuple[Artifact, ...]
+    default: str = DEFAULT_FORMAT
+    versions: Mapping[str, str] = field(default_factory=dict)  #: of the tools that made it
+    source: Mapping[str, Any] = field(default_factory=dict)  #: the run that it came from
+    calibration: Mapping[str, Any] = field(default_factory=dict)  #: photos used for int8
+
+    def artifact(self, fmt: str | None = None) -> Artifact:
+        """The artifact of a format, of the default one if ``fmt`` is None.
+
+        Raises:
+            UsageError: The format is unknown or not in this bundle.
+        """
+        wanted = self.default if fmt is None else check_format(fmt)
+        for artifact in self.artifacts:
+            if artifact.format == wanted:
+                return artifact
+        have = ", ".join(a.format for a in self.artifacts) or "none"
+        raise UsageError(f"The bundle has no {wanted}. It has: {have}. Choose one with --format.")
+
+    def to_json(self) -> str:
+        """Text of ``manifest.json``."""
+        data = self.info.to_dict()
+        data["default"] = self.default
+        data["artifacts"] = [asdict(artifact) for artifact in self.artifacts]
+        data["calibration"] = dict(self.calibration)
+        data["versions"] = dict(self.versions)
+        data["source"] = dict(self.source)
+        return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Manifest:
+        """Read ``manifest.json``.
+
+        Raises:
+            BundleError: It is not a manifest, or one of its values cannot be right.
+        """
+        try:
+            data = _parse(text, where)
+            info = ModelInfo.from_dict(data, where)
+            artifacts = tuple(
+                Artifact(**{key: entry[key] for key in Artifact.__dataclass_fields__})
+                for entry in data["artifacts"]
+            )
+            if not artifacts:
+                raise BundleError("no artifact is listed.")
+            formats = [artifact.format for artifact in artifacts]
+            if len(set(formats)) != len(formats):
+                raise BundleError("a format is listed twice.")
+            default = data.get("default", DEFAULT_FORMAT)
+            if default not in formats:
+                raise BundleError(f"the default {default!r} is not among the artifacts.")
+            return cls(
+                info=info,
+                artifacts=artifacts,
+                default=default,
+                versions=data.get("versions", {}),
+                source=data.get("source", {}),
+                calibration=data.get("calibration", {}),
+            )
+        except BundleError as error:
+            raise BundleError(f"{where}: {error}") from error
+        except ModelError as error:
+            raise BundleError(str(error)) from error
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"{where}: not a bundle manifest ({error!r}).") from error
+
+
+def _parse(text: str | bytes, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{where}: not valid JSON ({error}).") from error
+
+
+def _check_schema(data: Any) -> None:
+    version = data["schema_version"]
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise ModelError(
+            f"schema_version {version!r} is not known to this version of edge-classify "
+            f"(it reads up to {SCHEMA_VERSION}). Upgrade edge-classify."
+        )
+
+
+def _check_inside(name: Any) -> None:
+    """Raise BundleError unless ``name`` is a plain relative path inside the bundle."""
+    if not isinstance(name, str) or not name or "\\" in name or "\0" in name or ":" in name:
+        raise BundleError(f"file name {name!r} is not allowed in a bundle.")
+    path = PurePosixPath(name)
+    if path.is_absolute() or any(part in ("..", ".") for part in name.split("/")):
+        raise BundleError(f"file name {name!r} leaves the bundle's folder.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

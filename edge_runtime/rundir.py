@@ -1,0 +1,164 @@
+"""The run directory: what ``edge-train fit`` writes and everything else reads.
+
+======================== =====================================================
+``config.yaml``          the resolved configuration
+``class_names.json``     list of class names in index order
+``preprocess.json``      model description (:class:`~edge_runtime.manifest.ModelInfo`)
+``split.csv``            path, sha256, class, part of every photo
+``model.keras``          best weights, float32 graph
+``history.csv``          one row an epoch
+``training_history.png`` the curves
+``confusion_matrix.png`` of the test part, else of the validation part
+``metrics.json``         ``val`` and ``test``; written last: a folder without it is no run
+``environment.json``     versions, seed, device
+``checkpoints/``         best weights of each phase
+======================== =====================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelError, UsageError
+from .manifest import ModelInfo
+
+CONFIG = "config.yaml"
+CLASS_NAMES = "class_names.json"
+PREPROCESS = "preprocess.json"
+SPLIT = "split.csv"
+MODEL = "model.keras"
+HISTORY = "history.csv"
+HISTORY_PLOT = "training_history.png"
+CONFUSION_PLOT = "confusion_matrix.png"
+METRICS = "metrics.json"
+ENVIRONMENT = "environment.json"
+CHECKPOINTS = "checkpoints"
+
+_REQUIRED = (CONFIG, CLASS_NAMES, PREPROCESS, SPLIT, MODEL, METRICS)
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One photo of the data set that a run was made from."""
+
+    path: str  #: as found when training (absolute)
+    sha256: str  #: of the file
+    label: str  #: class name
+    part: str  #: ``train``, ``val`` or ``test``
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A finished run directory, opened for reading.
+
+    Attributes:
+        path: The folder.
+        info: Class names and preprocessing.
+    """
+
+    path: Path
+    info: ModelInfo
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunDir:
+        """Open a finished run.
+
+        Raises:
+            UsageError: The folder does not exist.
+            ModelError: It is not a finished run, or its files contradict one another.
+        """
+        root = Path(path)
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such run directory.")
+        missing = [name for name in _REQUIRED if not (root / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"{root}: not a finished run directory, {', '.join(missing)} missing. "
+                "Make one with: edge-train fit DATA --out RUN"
+            )
+        info = ModelInfo.from_json(_read(root / PREPROCESS), str(root / PREPROCESS))
+        names = _read_json(root / CLASS_NAMES)
+        if names != list(info.class_names):
+            raise ModelError(
+                f"{root}: {CLASS_NAMES} and {PREPROCESS} name different classes. "
+                "The run was altered by hand; train again."
+            )
+        return cls(root, info)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in index order."""
+        return self.info.class_names
+
+    @property
+    def model_path(self) -> Path:
+        """Path of ``model.keras``."""
+        return self.path / MODEL
+
+    def metrics(self) -> dict[str, Any]:
+        """Contents of ``metrics.json``: keys ``val`` and ``test``, the latter may be None."""
+        data = _read_json(self.path / METRICS)
+        if not isinstance(data, dict):
+            raise ModelError(f"{self.path / METRICS}: expected an object.")
+        return data
+
+    def split(self, part: str | None = None) -> list[SplitRow]:
+        """Photos of one part (``train``, ``val``, ``test``), or of all."""
+        file = self.path / SPLIT
+        try:
+            with open(file, newline="", encoding="utf-8", errors="surrogateescape") as stream:
+                rows = [
+                    SplitRow(row["path"], row["sha256"], row["class"], row["part"])
+                    for row in csv.DictReader(stream)
+                ]
+        except (KeyError, csv.Error) as error:
+            raise ModelError(f"{file}: expected columns path, sha256, class, part.") from error
+        return [row for row in rows if part is None or row.part == part]
+
+
+def looks_like_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is meant as a run directory (finished or not)."""
+    root = Path(path)
+    return (root / MODEL).exists() or (root / CLASS_NAMES).exists()
+
+
+def write_split(folder: Path, rows: list[SplitRow]) -> None:
+    """Write ``split.csv``; names that are not UTF-8 keep their bytes."""
+    with open(
+        folder / SPLIT, "w", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "sha256", "class", "part"])
+        writer.writerows([row.path, row.sha256, row.label, row.part] for row in rows)
+
+
+def write_info(folder: Path, info: ModelInfo) -> None:
+    """Write ``class_names.json`` and ``preprocess.json``."""
+    names = json.dumps(list(info.class_names), ensure_ascii=False, indent=2)
+    (folder / CLASS_NAMES).write_text(names + "\n", encoding="utf-8")
+    text = json.dumps(info.to_dict(), ensure_ascii=False, indent=2)
+    (folder / PREPROCESS).write_text(text + "\n", encoding="utf-8")
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Write an object as indented JSON."""
+    file.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{file}: not UTF-8 text.") from error
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(_read(file))
+    except ValueError as error:
+        raise ModelError(f"{file}: not valid JSON ({error}).") from error

@@ -5,6 +5,7 @@ Run ``edge-classify image --model bundle photo.jpg``.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ import click
 
 from .console import (
     EdgeGroup,
+    Terminated,
     json_option,
+    overwrite_option,
     print_json,
     threads_option,
     version_option,
@@ -22,6 +25,8 @@ from .errors import InputsFailed, UsageError
 
 if TYPE_CHECKING:
     from .classifier import Prediction
+
+_log = logging.getLogger("edge_runtime")
 
 
 def model_options(function: click.decorators.FC) -> click.decorators.FC:
@@ -80,6 +85,108 @@ def image(
         raise InputsFailed(f"{failed} of {len(photos)} photos could not be classified.")
 
 
+@cli.command(
+    example="edge-classify gradcam --model runs/groceries photo.jpg --out why.png --class banana"
+)
+@click.option(
+    "--model", required=True, metavar="MODEL", help="Run directory, or SavedModel of edge-export."
+)
+@click.argument("photo", metavar="PHOTO")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG file to write.")
+@click.option(
+    "--class", "class_name", metavar="NAME", help="Class to explain. Default: the answer."
+)
+@click.option("--layer", metavar="LAYER", help="Feature-map layer. Default: the last readable one.")
+@overwrite_option("an existing file")
+@json_option()
+def gradcam(
+    model: str,
+    photo: str,
+    out: str,
+    class_name: str | None,
+    layer: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Show where the full model looked (Grad-CAM, needs TensorFlow)."""
+    from .files import atomic_file, refuse_existing
+    from .gradcam import GradCam
+    from .heatmap import overlay
+    from .preprocess import load_upright
+
+    if not out.lower().endswith(".png"):
+        raise UsageError(f"--out {out}: a file name that ends in .png was expected.")
+    if not os.path.lexists(photo):
+        raise UsageError(f"{photo}: no such file.")
+    refuse_existing(out, overwrite)
+    picture = load_upright(photo)
+    camera = GradCam.open(model, layer)
+    found = camera.explain(photo, class_name)
+    caption = f"{found.label} {found.score:.3f}"
+    sheet = overlay(picture, found.heatmap, camera.info.preprocess, caption)
+    with atomic_file(out, overwrite) as temporary:
+        sheet.save(temporary, "PNG")
+    if as_json:
+        fields = {"path": photo, "out": out, "label": found.label, "index": found.index}
+        print_json(fields | {"score": found.score})
+    else:
+        click.echo(f"{out}: {caption}")
+
+
+@cli.command(example="edge-classify stream --model bundle --source 0 --max-frames 100 --json")
+@model_options
+@click.option(
+    "--source", required=True, metavar="SOURCE", help="Camera number, video file, or stream URL."
+)
+@click.option("--max-frames", type=click.IntRange(1), help="Stop after so many results.")
+@click.option(
+    "--top-k", type=click.IntRange(1), default=5, show_default=True, help="Classes listed."
+)
+@click.option("--window", is_flag=True, help="Show the frames (needs the extra `window`).")
+@json_option("Print one JSON object a frame (JSON Lines) on stdout, and nothing else there.")
+def stream(
+    model: str,
+    fmt: str | None,
+    threads: int | None,
+    source: str,
+    max_frames: int | None,
+    top_k: int,
+    window: bool,
+    as_json: bool,
+) -> None:
+    """Classify a camera, a stream or a video file.
+
+    A live source skips to its newest frame; a file gives every frame, in order. Ctrl-C ends it
+    with exit code 0.
+    """
+    from .classifier import Classifier
+    from .sources import FrameSource
+    from .stream import Window, classify_frames
+
+    classifier = Classifier.open(model, fmt, threads)
+    view = Window() if window else None
+    count = 0
+    try:
+        with FrameSource(source) as frames:
+            for result in classify_frames(classifier, frames, max_frames, top_k):
+                count += 1
+                if as_json:
+                    print_json(result.to_dict())
+                else:
+                    click.echo(
+                        f"frame {result.frame.number}: {format_answer(result.prediction)}"
+                        f"  age {result.age_ms:.0f} ms"
+                    )
+                if view is not None and not view.show(result):
+                    break
+            _log.info("%d frames classified, %d skipped.", count, frames.dropped)
+    except (KeyboardInterrupt, Terminated):
+        _log.info("stopped after %d frames.", count)
+    finally:
+        if view is not None:
+            view.close()
+
+
 def expand(paths: tuple[str, ...]) -> Iterator[str]:
     """Photos that the command line names: files as they are, folders recursively and sorted.
 
@@ -104,13 +211,18 @@ def expand(paths: tuple[str, ...]) -> Iterator[str]:
 
 
 def format_line(prediction: Prediction) -> str:
-    """One readable line: path, label, score, runners-up."""
+    """One readable line: path, label, score, runners-up; or the error."""
     if prediction.error is not None:
         return f"{prediction.path}: error: {prediction.error.removeprefix(prediction.path + ': ')}"
+    return f"{prediction.path}: {format_answer(prediction)}"
+
+
+def format_answer(prediction: Prediction) -> str:
+    """Label and score, then the runners-up in brackets."""
     others = ", ".join(f"{label} {score:.3f}" for label, _, score in prediction.top[1:])
     doubt = " (unknown)" if prediction.unknown else ""
     tail = f"  [{others}]" if others else ""
-    return f"{prediction.path}: {prediction.label} {prediction.score:.3f}{doubt}{tail}"
+    return f"{prediction.label} {prediction.score:.3f}{doubt}{tail}"
 
 
 if __name__ == "__main__":

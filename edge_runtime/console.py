@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import click
@@ -97,7 +98,9 @@ class EdgeGroup(click.Group):
 
     command_class = EdgeCommand
 
-    def main(self, args: Any = None, prog_name: Any = None, **extra: Any) -> Any:
+    def main(  # type: ignore[override]  # one signature for click's two overloads
+        self, args: Any = None, prog_name: Any = None, **extra: Any
+    ) -> Any:
         """Run and exit the process (or return, if ``standalone_mode`` is false)."""
         if not extra.pop("standalone_mode", True):
             return super().main(args, prog_name, standalone_mode=False, **extra)
@@ -155,6 +158,9 @@ def _start_logging() -> None:
         logger = logging.getLogger(name)
         logger.propagate = False
         logger.handlers[:] = [_StderrHandler()]
+    # Python's own warnings speak to developers; pytest and -W still show them.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     _set_level(logging.INFO)
 
 

@@ -7,6 +7,7 @@ so that a killed process never leaves a half-written file under the final name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -105,11 +106,11 @@ def system_failures(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn the operating system's refusals while writing ``path`` into SystemFailure."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{path}: {error.filename or 'its parent'} is not a folder.") from error
     except (PermissionError, BlockingIOError) as error:
         raise SystemFailure(f"{path}: {error.strerror or error}. Check its permissions.") from error
     except OSError as error:
-        import errno
-
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO):
             raise SystemFailure(
                 f"{path}: {error.strerror}. Free some space or write elsewhere."

@@ -30,7 +30,11 @@ _log = logging.getLogger("edge_runtime")
 Photo = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray]
 
 #: Formats that are opened, so that neither a script (EPS) nor a video container is.
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+
+#: Of these, the ones whose plugins Pillow loads on first need; asking for one that it has not
+#: loaded would load all forty.
+_RARE_FORMATS = ("TIFF", "WEBP")
 
 _KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -65,14 +69,28 @@ def preprocess(photo: Photo, spec: PreprocessSpec) -> np.ndarray:
     Raises:
         ImageError: The photo cannot be read; the message names it.
     """
+    image = load_upright(photo, (spec.width * _DRAFT_MARGIN, spec.height * _DRAFT_MARGIN))
+    return np.asarray(_fit(image, spec))
+
+
+def load_upright(photo: Photo, at_least: tuple[int, int] | None = None) -> Image.Image:
+    """Decode a photo to 8-bit RGB, turned by its EXIF orientation, not yet resized.
+
+    Args:
+        photo: As for :func:`preprocess`.
+        at_least: (width, height) in pixels that the caller needs; a JPEG may then be decoded
+            at reduced scale. None for full resolution.
+
+    Raises:
+        ImageError: The photo cannot be read; the message names it.
+    """
     name = describe(photo)
     try:
         image = _open(photo)
-        if image.format == "JPEG":
-            image.draft(None, (spec.width * _DRAFT_MARGIN, spec.height * _DRAFT_MARGIN))
+        if at_least is not None and image.format == "JPEG":
+            image.draft(None, at_least)
         _warn_of_extension(photo, image.format)
-        image = to_rgb(_upright(image))
-        return np.asarray(_fit(image, spec))
+        return to_rgb(_upright(image))
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except FileNotFoundError as error:
@@ -109,12 +127,21 @@ def _open(photo: Photo) -> Image.Image:
     if isinstance(photo, np.ndarray):
         return _from_array(photo)
     if isinstance(photo, (bytes, bytearray, memoryview)):
-        return Image.open(io.BytesIO(photo), formats=FORMATS)
+        return _identify(io.BytesIO(photo))
     if not os.path.isfile(photo):
         os.stat(photo)  # raises what is wrong, unless it is a device or a pipe
         raise ImageError("not a regular file.")
     with open(photo, "rb") as stream:  # read at once: Pillow would keep the file open
-        return Image.open(io.BytesIO(stream.read()), formats=FORMATS)
+        return _identify(io.BytesIO(stream.read()))
+
+
+def _identify(stream: io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(stream, formats=FORMATS[: -len(_RARE_FORMATS)])
+    except UnidentifiedImageError:
+        from PIL import TiffImagePlugin, WebPImagePlugin  # noqa: F401  # they register themselves
+
+        return Image.open(stream, formats=_RARE_FORMATS)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -164,24 +191,40 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def visible_box(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, float, float, float]:
+    """The part of an upright photo that the network sees.
+
+    Args:
+        size: (width, height) of the photo in pixels.
+        spec: Target size and rule.
+
+    Returns:
+        (left, top, right, bottom) in the photo's pixels; with ``pad`` it reaches beyond the photo.
+    """
+    width, height = size
+    if spec.fit == "stretch":
+        return 0.0, 0.0, float(width), float(height)
+    choose = max if spec.fit == "pad" else min
+    scale = choose(width / spec.width, height / spec.height)
+    seen_width, seen_height = spec.width * scale, spec.height * scale
+    left, top = (width - seen_width) / 2, (height - seen_height) / 2
+    return left, top, left + seen_width, top + seen_height
+
+
 def _fit(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     size, kernel = (spec.width, spec.height), _KERNELS[spec.kernel]
     if image.size == size:
         return image
     width, height = image.size
-    if spec.fit == "stretch":
-        return image.resize(size, kernel)
+    left, top, right, bottom = visible_box(image.size, spec)
     if spec.fit == "pad":
-        scale = min(spec.width / width, spec.height / height)
+        scale = spec.width / (right - left)
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
         canvas = Image.new("RGB", size)
         corner = ((spec.width - inner[0]) // 2, (spec.height - inner[1]) // 2)
         canvas.paste(image.resize(inner, kernel), corner)
         return canvas
-    scale = min(width / spec.width, height / spec.height)
-    crop_width, crop_height = spec.width * scale, spec.height * scale
-    left, top = (width - crop_width) / 2, (height - crop_height) / 2
-    box = (left, top, min(width, left + crop_width), min(height, top + crop_height))
+    box = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
     return image.resize(size, kernel, box=box)
 
 

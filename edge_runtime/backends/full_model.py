@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,23 @@ import numpy as np
 
 from ..errors import ModelError, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
+from ..quiet import quiet_stderr
 from .base import Backend, check_image_input
 
 #: SavedModel signatures: pixels to probabilities; pixels and class index to heat map.
 SERVE_SIGNATURE = "serve"
 GRADCAM_SIGNATURE = "gradcam"
+
+
+def _import_quietly(module: str) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if module in sys.modules:
+        return sys.modules[module]
+    try:
+        with quiet_stderr():
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise missing_package(module, "train", "open the full model") from error
 
 
 def import_tensorflow() -> Any:
@@ -23,27 +37,16 @@ def import_tensorflow() -> Any:
     Raises:
         MissingComponent: It is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    try:
-        import tensorflow
-    except ImportError as error:
-        raise missing_package("tensorflow", "train", "open the full model") from error
-    return tensorflow
+    return _import_quietly("tensorflow")
 
 
 def import_keras() -> Any:
-    """Import Keras 3, after silencing TensorFlow.
+    """Import Keras 3 without the start-up chatter of its backend.
 
     Raises:
         MissingComponent: It is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import keras
-    except ImportError as error:
-        raise missing_package("keras", "train", "open the full model") from error
-    return keras
+    return _import_quietly("keras")
 
 
 def load_keras_model(path: str | os.PathLike[str]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import MissingComponent, ModelError, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
+from ..quiet import quiet_stderr
 from .base import Backend, check_image_input, default_threads
 
 #: Module, name shown to the user; tried in this order.
@@ -64,10 +65,11 @@ class LiteRtBackend(Backend):
         _check_header(where)
         interpreter_class, self.name = load_interpreter()
         try:
-            self._interpreter = interpreter_class(
-                model_path=where, num_threads=threads or default_threads()
-            )
-            self._interpreter.allocate_tensors()
+            with quiet_stderr():  # it announces its delegate at every start
+                self._interpreter = interpreter_class(
+                    model_path=where, num_threads=threads or default_threads()
+                )
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{where}: {self.name} cannot load it ({_first_line(error)}). "

@@ -1,0 +1,152 @@
+"""Grad-CAM against its formula, and pictures that a person can read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from color_model import SIDE, ColorModels, paint
+from PIL import Image
+
+from edge_runtime.backends.full_model import import_keras
+from edge_runtime.cli import cli
+from edge_runtime.errors import ModelError, UsageError
+from edge_runtime.gradcam import GradCam, choose_layer
+from edge_runtime.heatmap import colorize, normalize, overlay, spread
+from edge_runtime.manifest import PreprocessSpec
+
+
+@pytest.fixture
+def half_red(tmp_path: Path) -> Path:
+    """Left half red, right half blue, at the model's own size."""
+    picture = Image.new("RGB", (SIDE, SIDE), (0, 0, 255))
+    picture.paste((255, 0, 0), (0, 0, SIDE // 2, SIDE))
+    picture.save(tmp_path / "half.png")
+    return tmp_path / "half.png"
+
+
+@pytest.mark.parametrize("form", ["run", "saved_model"])
+@pytest.mark.parametrize(("name", "channel"), [("red", 0), ("blue", 2)])
+def test_gradcam_is_the_formula(
+    color_models: ColorModels, half_red: Path, form: str, name: str, channel: int
+) -> None:
+    """The class's logit is mean(F_c)/16, so the map is F_c / (16 h w)."""
+    found = GradCam.open(getattr(color_models, form)).explain(half_red, name)
+    plane = np.asarray(Image.open(half_red))[..., channel]
+    np.testing.assert_allclose(found.heatmap, plane / 16 / SIDE**2, rtol=1e-5, atol=1e-9)
+    assert (found.label, found.index) == (name, channel)
+    assert found.score == pytest.approx(0.5, abs=1e-3)  # softmax of (8, 0, 8): halves, less e^-8
+
+
+def test_default_class_is_the_answer(color_models: ColorModels, tmp_path: Path) -> None:
+    photo = paint(tmp_path / "p.png", (10, 200, 10))
+    assert GradCam.open(color_models.run).explain(photo).label == "green"
+
+
+def test_unknown_class_layer_and_model(color_models: ColorModels, half_red: Path) -> None:
+    with pytest.raises(UsageError, match="red, green, blue"):
+        GradCam.open(color_models.run).explain(half_red, "yellow")
+    with pytest.raises(UsageError, match="no layer 'nowhere'"):
+        GradCam.open(color_models.run, "nowhere")
+    with pytest.raises(UsageError, match="keeps the layer"):
+        GradCam.open(color_models.saved_model, "features")
+    with pytest.raises(ModelError, match="needs gradients"):
+        GradCam.open(color_models.tflite)
+    with pytest.raises(UsageError, match="no such model"):
+        GradCam.open("nowhere")
+
+
+def test_choose_layer_prefers_the_last_readable_map() -> None:
+    """Of maps of 16, 8 and 4 pixels, 8 is the last with at least 7."""
+    keras = import_keras()
+    image = keras.Input((32, 32, 3))
+    x = image
+    for name in ("map16", "map8", "map4"):
+        x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=name)(x)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    assert choose_layer(model) == "map8"
+
+
+def test_choose_layer_takes_the_largest_where_all_are_small() -> None:
+    keras = import_keras()
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="map4")(image)
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="map2")(x)
+    assert choose_layer(keras.Model(image, x)) == "map4"
+
+
+def test_choose_layer_needs_a_map() -> None:
+    keras = import_keras()
+    image = keras.Input((8,))
+    with pytest.raises(ModelError, match="no convolutional"):
+        choose_layer(keras.Model(image, keras.layers.Dense(2)(image)))
+
+
+def test_spread_lays_the_map_over_the_cropped_part() -> None:
+    """A 64x32 photo is cropped to its middle: the outer quarters stay cold."""
+    heat = spread(np.ones((4, 4), np.float32), (64, 32), PreprocessSpec(32, 32))
+    assert heat.shape == (32, 64)
+    assert (heat[:, :16] == 0).all() and (heat[:, 16:48] == 1).all() and (heat[:, 48:] == 0).all()
+
+
+def test_normalize_and_colorize() -> None:
+    assert normalize(np.zeros((2, 2), np.float32)).max() == 0
+    assert normalize(np.array([[1.0, 4.0]])).tolist() == [[0.25, 1.0]]
+    colors = colorize(np.array([[0.0, 1.0]]))
+    assert colors[0, 0].sum() < colors[0, 1].sum()  # hot is brighter than cold
+
+
+def test_overlay_enlarges_a_thumbnail() -> None:
+    sheet = overlay(Image.new("RGB", (8, 8)), np.eye(2), PreprocessSpec(8, 8), "label 0.5")
+    assert sheet.width == 2 * 384 and sheet.height > 384
+
+
+def run(*arguments: object) -> Result:
+    """Run edge-classify gradcam in this process."""
+    return CliRunner().invoke(cli, ["gradcam", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("form", ["run", "saved_model"])
+def test_command(color_models: ColorModels, half_red: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "why.png"
+    model = getattr(color_models, form)
+    result = run("--model", model, half_red, "--out", out, "--class", "red", "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert (answer["label"], answer["out"]) == ("red", str(out))
+    picture = np.asarray(Image.open(out)).astype(int)
+    side = 384  # enlarged; the overlay is the right half of the sheet
+    red_part, blue_part = picture[50:300, side + 20 : side + 150], picture[50:300, -150:-20]
+    assert red_part.mean() > blue_part.mean() + 30, "the red half must be the hot one"
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "code"),
+    [
+        ({"out": "why.jpg"}, "ends in .png", 2),
+        ({"photo": "none.png"}, "no such file", 2),
+        ({"photo": "text.jpg"}, "not an image", 3),
+        ({"class": "pink"}, "No class 'pink'", 2),
+        ({"model": "none"}, "no such model", 2),
+        ({"out": "taken.png"}, "exists already", 2),
+        ({"out": "half.png/x.png"}, "is not a folder", 2),
+    ],
+)
+def test_wrong_use(
+    color_models: ColorModels, half_red: Path, tmp_path: Path, change: dict, said: str, code: int
+) -> None:
+    (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "taken.png").write_text("precious")
+    chosen = {"photo": "half.png", "out": "why.png", "class": "red"} | change
+    model = tmp_path / chosen["model"] if "model" in chosen else color_models.run
+    result = run(
+        "--model", model, tmp_path / chosen["photo"], "--out", tmp_path / chosen["out"],
+        "--class", chosen["class"],
+    )  # fmt: skip
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert said in result.stderr
+    assert (tmp_path / "taken.png").read_text() == "precious"
+    assert not (tmp_path / "why.png").exists()

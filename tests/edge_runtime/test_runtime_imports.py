@@ -1,0 +1,74 @@
+"""What the device loads, pinned: every import costs a small board its start-up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from color_model import ColorModels, paint
+
+#: Packages outside the standard library that may be loaded, and who loads them.
+ALWAYS = {"edge_runtime", "numpy", "PIL", "click", "colorama"}
+INTERPRETER = {
+    "tflite": {"ai_edge_litert", "tflite_runtime"},
+    "onnx": {"onnxruntime"},
+}
+#: Left behind by the environment, not by us: .pth files of editable installs and namespace links.
+ENVIRONMENT = {"_distutils_hack", "__editable___edge_classify_0_1_0_finder", "_virtualenv"}
+
+FORBIDDEN = {"tensorflow", "keras", "cv2", "matplotlib", "pydantic", "sklearn", "yaml", "rich"}
+
+_REPORT = """
+import atexit, json, sys
+before = set(sys.modules)
+def report():
+    names = {name.partition(".")[0] for name in set(sys.modules) - before}
+    origin = {name: getattr(sys.modules[name], "__file__", None) for name in names if name in sys.modules}
+    third = {n for n, f in origin.items() if f and ("site-packages" in f or n not in sys.stdlib_module_names)}
+    sys.stderr.write("LOADED " + json.dumps(sorted(third)) + "\\n")
+atexit.register(report)
+"""
+
+
+def loaded_by(code: str) -> set[str]:
+    """Third-party packages that a fresh Python loads for some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", _REPORT + code], capture_output=True, text=True, check=True
+    )
+    line = next(line for line in done.stderr.splitlines() if line.startswith("LOADED "))
+    return set(json.loads(line.removeprefix("LOADED "))) - ENVIRONMENT
+
+
+def test_import_of_the_package() -> None:
+    """The names are there, and nothing is loaded before one of them is used."""
+    assert loaded_by("import edge_runtime") == {"edge_runtime"}
+
+
+def test_import_of_the_classifier() -> None:
+    assert loaded_by("from edge_runtime import Classifier, preprocess") <= ALWAYS
+
+
+@pytest.mark.parametrize("form", ["tflite", "tflite_int8", "onnx", "bundle"])
+def test_classifying(color_models: ColorModels, tmp_path: Path, form: str) -> None:
+    photo = paint(tmp_path / "p.jpg", (255, 0, 0))
+    code = (
+        "from edge_runtime.cli import cli\n"
+        f"cli(['image', '--model', {str(getattr(color_models, form))!r}, {str(photo)!r}])"
+    )
+    loaded = loaded_by(code)
+    kind = "onnx" if form == "onnx" else "tflite"
+    assert loaded & INTERPRETER[kind], "the interpreter itself must have run"
+    assert loaded - ALWAYS - INTERPRETER[kind] <= (
+        {"flatbuffers", "packaging"} if kind == "onnx" else set()
+    )
+    assert not loaded & FORBIDDEN
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["image", "--help"], ["stream", "--help"]])
+def test_help_is_light(arguments: list[str]) -> None:
+    """Help needs neither numpy nor Pillow."""
+    code = f"from edge_runtime.cli import cli\ncli({arguments!r})"
+    assert loaded_by(code) <= {"edge_runtime", "click", "colorama"}

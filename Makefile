@@ -1,0 +1,77 @@
+# `make` lists the targets. Each one makes .venv with what it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PY_TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
+PIN    := constraints/$(PY_TAG).txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PIN)
+SETUP  := setup.cfg pyproject.toml $(wildcard $(PIN))
+
+# Inputs of the targets below; override them on the command line.
+OUT     ?= runs/latest
+WEIGHTS ?= imagenet
+RUN     ?= $(OUT)
+BUNDLE  ?= bundle
+MODEL   ?= $(BUNDLE)
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow train export classify bench lint clean wheel
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.all ## the whole road on an embedded data set, offline: train, export, classify, explain, benchmark
+	@PATH="$(abspath $(BIN)):$$PATH" sh scripts/demo.sh
+
+test: $(VENV)/.dev ## run the tests
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/.dev ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
+	$(BIN)/python -m pytest -m 'slow' $(ARGS)
+
+train: $(VENV)/.all ## train: make train DATA=photos/ OUT=runs/x WEIGHTS=imagenet [ARGS='--seed 1']
+	@test -n "$(DATA)" || { echo "usage: make train DATA=photos/ [OUT=$(OUT)] [WEIGHTS=$(WEIGHTS)] [ARGS=...]" >&2; exit 2; }
+	$(BIN)/edge-train fit "$(DATA)" --out "$(OUT)" --weights "$(WEIGHTS)" $(ARGS)
+
+export: $(VENV)/.all ## export a run: make export RUN=runs/x BUNDLE=bundle
+	$(BIN)/edge-export bundle "$(RUN)" --out "$(BUNDLE)" $(ARGS)
+
+classify: $(VENV)/.base ## classify photos: make classify BUNDLE=bundle PHOTOS='a.jpg folder/'
+	@test -n "$(PHOTOS)" || { echo "usage: make classify PHOTOS='a.jpg folder/' [BUNDLE=$(BUNDLE)] [ARGS=...]" >&2; exit 2; }
+	$(BIN)/edge-classify image --model "$(MODEL)" $(ARGS) $(PHOTOS)
+
+bench: $(VENV)/.all ## benchmark a bundle: make bench BUNDLE=bundle [DATA=photos/test]
+	$(BIN)/edge-bench run "$(BUNDLE)" $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(VENV)/.dev ## build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## remove .venv, the demo and everything that was built; runs/ and bundles stay
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.10 to 3.13 is needed. Name one with: make PYTHON=python3.12 ..." >&2; exit 5; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "The venv module is missing (on Debian: apt install python3-venv)." >&2; rm -rf $(VENV); exit 5; }
+
+# The light set of the device, the full toolkit, and what developing it needs on top.
+$(VENV)/.base: $(BIN)/python $(SETUP)
+	$(INSTALL) --editable '.[onnx]'
+	@touch $@
+
+$(VENV)/.all: $(BIN)/python $(SETUP)
+	$(INSTALL) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python $(SETUP)
+	$(INSTALL) --editable '.[all,dev]'
+	@touch $@

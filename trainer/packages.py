@@ -1,0 +1,25 @@
+"""Packages of the ``train`` extra, imported where they are used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from edge_runtime.errors import missing_package
+
+
+def import_module(module: str, package: str, purpose: str) -> Any:
+    """Import a module of a package that the ``train`` extra installs.
+
+    Args:
+        module: Dotted name, e.g. ``sklearn.metrics``.
+        package: Name under which pip knows it.
+        purpose: What it is needed for, as the object of "needed to ...".
+
+    Raises:
+        MissingComponent: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise missing_package(package, "train", purpose) from error

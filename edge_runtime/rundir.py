@@ -146,8 +146,9 @@ def write_info(folder: Path, info: ModelInfo) -> None:
 
 
 def write_json(file: Path, data: Any) -> None:
-    """Write an object as indented JSON."""
-    file.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    """Write an object as indented JSON; names that are not UTF-8 as surrogate escapes."""
+    text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _read(file: Path) -> str:

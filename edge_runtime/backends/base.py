@@ -71,3 +71,13 @@ def check_image_input(shape: tuple[int | str | None, ...], where: str) -> tuple[
             f"found {tuple(shape)}."
         )
     return int(shape[2]), int(shape[1])  # type: ignore[arg-type]
+
+
+def path_or_bytes(path: str) -> str | bytes:
+    """The path, which lets an interpreter map the file; its contents where it is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        with open(path, "rb") as stream:
+            return stream.read()
+    return path

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import MissingComponent, ModelError, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
 from ..quiet import quiet_stderr
-from .base import Backend, check_image_input, default_threads
+from .base import Backend, check_image_input, default_threads, path_or_bytes
 
 #: Module, name shown to the user; tried in this order.
 _INTERPRETERS = (
@@ -64,10 +64,12 @@ class LiteRtBackend(Backend):
         where = os.fspath(path)
         _check_header(where)
         interpreter_class, self.name = load_interpreter()
+        model = path_or_bytes(where)
+        source = {"model_path" if isinstance(model, str) else "model_content": model}
         try:
             with quiet_stderr():  # it announces its delegate at every start
                 self._interpreter = interpreter_class(
-                    model_path=where, num_threads=threads or default_threads()
+                    **source, num_threads=threads or default_threads()
                 )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ModelError, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
-from .base import Backend, check_image_input, default_threads
+from .base import Backend, check_image_input, default_threads, path_or_bytes
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
@@ -44,7 +44,7 @@ class OnnxBackend(Backend):
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                where, options, providers=["CPUExecutionProvider"]
+                path_or_bytes(where), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's own exceptions share no public base class
             raise ModelError(

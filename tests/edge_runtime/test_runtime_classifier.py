@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import sys
 import types
@@ -132,6 +133,14 @@ def test_file_without_description(color_models: ColorModels, tmp_path: Path) -> 
     assert EMBEDDED_NAME.encode() not in file.read_bytes()
     with pytest.raises(ModelError, match="carries no labels"):
         Classifier.open(file)
+
+
+@pytest.mark.parametrize("form", ["tflite", "onnx"])
+def test_file_name_that_is_not_utf8(color_models: ColorModels, tmp_path: Path, form: str) -> None:
+    source: Path = getattr(color_models, form)
+    file = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + source.suffix.encode())
+    shutil.copy(source, file)
+    assert Classifier.open(file).classify(paint(tmp_path / "p.png", COLORS["red"])).label == "red"
 
 
 def test_what_is_no_model(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""Which photos show the full-integer converter what the activations look like."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.errors import DataError
+from edge_runtime.rundir import SplitRow
+
+from .photos import Photos, printable
+
+_log = logging.getLogger("exporter")
+
+DEFAULT_PHOTOS = 200
+
+#: With fewer, the smallest and largest activation depend on which photos were drawn.
+FEW_PHOTOS = 100
+
+
+def choose_photos(rows: Sequence[SplitRow], count: int, seed: int) -> list[SplitRow]:
+    """Draw photos stratified over the classes: the same number of each, as far as they reach.
+
+    A rare class has activations of its own, so it gets as many photos as a frequent one; where
+    a class has too few, the others fill up.
+
+    Args:
+        rows: Training photos of the run.
+        count: How many to draw; more than there are gives all.
+        seed: Of the drawing.
+
+    Returns:
+        The photos, the classes taking turns.
+
+    Raises:
+        DataError: There is no training photo.
+    """
+    if not rows:
+        raise DataError("The run lists no training photo to calibrate with. Train again.")
+    by_class: dict[str, list[SplitRow]] = {}
+    for row in sorted(rows, key=lambda row: (row.label, row.path)):
+        by_class.setdefault(row.label, []).append(row)
+    random = np.random.default_rng(seed)
+    queues = [[group[i] for i in random.permutation(len(group))] for group in by_class.values()]
+    turns = max(len(queue) for queue in queues)
+    chosen = [queue[turn] for turn in range(turns) for queue in queues if turn < len(queue)]
+    return chosen[:count]
+
+
+def warn_if_few(count: int) -> None:
+    """Log a warning when the calibration rests on few photos."""
+    if count < FEW_PHOTOS:
+        _log.warning(
+            "int8 is calibrated on %d photos; with fewer than %d its accuracy depends on which. "
+            "Train on more photos, or raise --calibration-photos.",
+            count,
+            FEW_PHOTOS,
+        )
+
+
+def representative_dataset(pixels: np.ndarray) -> Callable[[], Iterator[list[np.ndarray]]]:
+    """What ``tf.lite.TFLiteConverter.representative_dataset`` expects.
+
+    Args:
+        pixels: uint8 (n, height, width, 3).
+
+    Returns:
+        A function that yields float32 (1, height, width, 3), 0..255, photo by photo.
+    """
+
+    def photos() -> Iterator[list[np.ndarray]]:
+        for picture in pixels:
+            yield [picture[None].astype(np.float32)]
+
+    return photos
+
+
+def describe(photos: Photos, seed: int) -> dict[str, Any]:
+    """The ``calibration`` entry of the manifest: which photos, without the folder above them."""
+    paths = [row.path for row in photos.rows]
+    parent = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return {
+        "part": "train",
+        "n": len(photos),
+        "seed": seed,
+        "photos": [
+            {"file": printable(os.path.relpath(row.path, parent)), "sha256": row.sha256}
+            for row in photos.rows
+        ],
+    }

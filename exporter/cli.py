@@ -1,0 +1,107 @@
+"""``edge-export``: turn a run of ``edge-train`` into files that run on a device.
+
+Run ``edge-export bundle runs/groceries --out bundle``.
+"""
+
+from __future__ import annotations
+
+import click
+
+from edge_runtime.console import (
+    EdgeGroup,
+    json_option,
+    overwrite_option,
+    print_json,
+    version_option,
+)
+from edge_runtime.manifest import FORMAT_SUFFIXES
+
+
+@click.group(cls=EdgeGroup)
+@version_option("edge-export")
+def cli() -> None:
+    """Turn a trained run into files that run on a device, and prove that they answer alike."""
+
+
+@cli.command(
+    example="edge-export bundle runs/groceries --out bundle --formats tflite-fp32,tflite-int8"
+)
+@click.argument("run", metavar="RUN")
+@click.option("--out", required=True, metavar="FOLDER", help="Bundle to write.")
+@click.option(
+    "--formats",
+    metavar="FORMAT,...",
+    default=",".join(FORMAT_SUFFIXES),
+    help=f"Formats, separated by commas. Default: all, {', '.join(FORMAT_SUFFIXES)}.",
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="FORMAT",
+    help="Keep this float format in the bundle even if it differs too much. Repeatable.",
+)
+@click.option(
+    "--calibration-photos",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Training photos that int8 is calibrated on.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of their drawing."
+)
+@click.option(
+    "--opset",
+    type=click.IntRange(13, 18),
+    default=17,
+    show_default=True,
+    help="ONNX operator set.",
+)
+@overwrite_option("an existing bundle, as a whole")
+@json_option()
+def bundle(
+    run: str,
+    out: str,
+    formats: str,
+    accept: tuple[str, ...],
+    calibration_photos: int,
+    seed: int,
+    opset: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Convert RUN to every format and compare each with the Keras model.
+
+    The comparison runs on the run's own validation photos, from their original files. A float
+    format that differs too much stays out of the bundle, and the exit code is 4. An int8 format
+    is written with its true figures, whatever they are.
+    """
+    from .package import export_bundle
+    from .report import ExportReport, NothingPassed, print_table
+
+    def show(report: ExportReport) -> None:
+        if as_json:
+            print_json(report.to_dict(), indent=2)
+        else:
+            print_table(report)
+
+    try:
+        report = export_bundle(
+            run,
+            out,
+            [name.strip() for name in formats.split(",") if name.strip()],
+            accept,
+            calibration_photos=calibration_photos,
+            seed=seed,
+            opset=opset,
+            overwrite=overwrite,
+        )
+    except NothingPassed as error:
+        show(error.report)
+        raise
+    show(report)
+    report.check()
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,110 @@
+"""The command: what it prints where, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter import parity
+from exporter.cli import bundle, cli
+
+
+def edge_export(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(argument) for argument in arguments], "edge-export")
+    return int(caught.value.code or 0)
+
+
+def test_the_real_command_is_quiet(run: Path, tmp_path: Path) -> None:
+    """TensorFlow, the converter and LiteRT each write to stderr unless they are hindered."""
+    out = tmp_path / "bundle"
+    command = "from exporter.cli import cli; cli()"
+    arguments = ["bundle", run, "--out", out, "--formats", "tflite-fp32,onnx-fp32", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "saved_model: tracing the network",
+        "onnx-fp32: converting, comparing on 18 photos",
+        "tflite-fp32: converting, comparing on 18 photos",
+    ]
+    report = json.loads(done.stdout)
+    assert (report["bundle"], report["default"]) == (str(out), "tflite-fp32")
+    assert [row["format"] for row in report["artifacts"]] == ["tflite-fp32", "onnx-fp32"]
+
+
+@pytest.mark.usefixtures("instant")
+def test_table(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formats = "tflite-fp32,tflite-int8,onnx-fp32"
+    assert edge_export("bundle", run, "--out", tmp_path / "out", "-q", "--formats", formats) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.strip().startswith("tflite-fp32")]
+    assert "*" in line
+    assert line.rstrip().endswith("ok")
+    assert max(map(len, lines[:-3])) <= 80  # a terminal's width
+    assert lines[-2] == f"{tmp_path / 'out'}: compared on 18 validation photos"
+
+
+@pytest.mark.usefixtures("instant")
+def test_a_format_that_differs_ends_with_4(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    strict = replace(parity.THRESHOLDS["onnx-fp32"], max_abs_diff=-1.0)
+    monkeypatch.setitem(parity.THRESHOLDS, "onnx-fp32", strict)
+    common = ["bundle", run, "--formats", "tflite-fp32,onnx-fp32", "--json"]
+    assert edge_export(*common, "--out", tmp_path / "a") == 4
+    report = json.loads(capsys.readouterr().out)
+    assert report["artifacts"][1]["file"] is None
+    assert (tmp_path / "a" / "manifest.json").is_file()
+    assert edge_export(*common, "--out", tmp_path / "b", "--accept", "onnx-fp32") == 0
+    capsys.readouterr()
+    common[3] = "onnx-fp32"
+    assert edge_export(*common, "--out", tmp_path / "c") == 4
+    output = capsys.readouterr()
+    assert json.loads(output.out)["bundle"] is None
+    assert "no bundle was written" in output.err
+    assert not (tmp_path / "c").exists()
+
+
+def test_exit_codes_of_bad_arguments(
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert edge_export("bundle", tmp_path / "none", "--out", out) == 2
+    assert edge_export("bundle", own_run, "--out", out, "--formats", "tflite-int4") == 2
+    assert edge_export("bundle", own_run, "--out", out, "--opset", "99") == 2
+    assert edge_export("bundle", own_run) == 2
+    (own_run / "model.keras").write_bytes(b"PK\x03\x04 cut off")
+    capsys.readouterr()
+    assert edge_export("bundle", own_run, "--out", out) == 3
+    output = capsys.readouterr()
+    assert output.err.startswith(f"error: {own_run / 'model.keras'}: Keras cannot load it")
+    assert "Traceback" not in output.err
+    assert output.out == ""
+    assert not out.exists()
+
+
+def test_help_has_an_example_and_the_librarys_defaults() -> None:
+    from exporter import calibration, onnx
+
+    assert "edge-export bundle" in bundle.example
+    defaults = {option.name: option for option in bundle.params}
+    assert defaults["calibration_photos"].default == calibration.DEFAULT_PHOTOS
+    assert defaults["opset"].default == onnx.DEFAULT_OPSET
+    assert (defaults["opset"].type.min, defaults["opset"].type.max) == onnx.OPSETS
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys, exporter.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"tensorflow", "keras", "onnx", "tf2onnx", "numpy", "rich", "flatbuffers"}
+    assert not heavy & set(done.stdout.split())

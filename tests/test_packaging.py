@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,12 +43,12 @@ def test_base_install_is_light(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(name for name in archive.namelist() if name.endswith("METADATA"))
         lines = archive.read(metadata).decode().splitlines()
-    required = [line.removeprefix("Requires-Dist: ") for line in lines if "Requires-Dist" in line]
-    base = {
-        line.partition(">")[0].partition(";")[0].strip()
-        for line in required
-        if "extra ==" not in line
-    }
+    required = [
+        Requirement(line.removeprefix("Requires-Dist: "))
+        for line in lines
+        if line.startswith("Requires-Dist: ")
+    ]
+    base = {need.name for need in required if "extra" not in str(need.marker)}
     assert base == {"numpy", "pillow", "click", "ai-edge-litert"}
 
 

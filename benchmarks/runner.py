@@ -18,11 +18,11 @@ from typing import Any
 
 from edge_runtime.backends.base import default_threads
 from edge_runtime.bundle import Bundle
+from edge_runtime.child import ask, module_command
 from edge_runtime.errors import DatasetError, EdgeError, ImageError, MissingComponent
 from edge_runtime.files import find_photos
 from edge_runtime.manifest import Artifact, PreprocessSpec
 
-from .child import absolute, ask
 from .hardware import describe_machine
 from .labelled import labelled_photos
 from .report import best_first
@@ -35,6 +35,9 @@ _log = logging.getLogger("benchmarks")
 SCHEMA_VERSION = 1
 
 ROUNDS = 2
+
+#: The child that measures.
+COMMAND = module_command("benchmarks.worker")
 
 #: Folder of a bundle with a few photos.
 GOLDEN = "golden"
@@ -175,9 +178,9 @@ def _count_all(
         same = [c for c in configurations if c.artifact.format == fmt]
         request = {
             "task": "accuracy",
-            "bundle": absolute(bundle.path),
+            "bundle": os.path.abspath(bundle.path),
             "format": fmt,
-            "photos": [(absolute(photo), index) for photo, index in photos],
+            "photos": [(os.path.abspath(photo), index) for photo, index in photos],
         }
         answer = _try_ask(same, request, timeout + _SECONDS_PER_PHOTO * len(photos))
         if answer is None:
@@ -187,7 +190,7 @@ def _count_all(
             warned = True
             for position, reason in unreadable:
                 photo = photos[position][0]
-                _log.warning("left out: %s", reason.replace(absolute(photo), photo, 1))
+                _log.warning("left out: %s", reason.replace(os.path.abspath(photo), photo, 1))
             if len(unreadable) == len(photos):
                 raise DatasetError(f"none of the {len(photos)} labelled photos can be read.")
         found = Accuracy(len(photos) - len(unreadable), answer["correct"], len(unreadable))
@@ -208,11 +211,11 @@ def _time_all(
                 continue
             request = {
                 "task": "measure",
-                "bundle": absolute(bundle.path),
+                "bundle": os.path.abspath(bundle.path),
                 "format": configuration.artifact.format,
                 "threads": configuration.threads,
                 **{
-                    key: None if pictures[key] is None else absolute(pictures[key])
+                    key: None if pictures[key] is None else os.path.abspath(pictures[key])
                     for key in ("photo", "end_to_end_photo")
                 },
                 "min_seconds": settings.min_seconds / ROUNDS,
@@ -228,9 +231,9 @@ def _time_all(
 def _try_ask(
     configurations: list[Configuration], request: dict[str, Any], timeout: float
 ) -> dict[str, Any] | None:
-    """:func:`~benchmarks.child.ask`, with a failure noted in the configurations."""
+    """:func:`~edge_runtime.child.ask`, with a failure noted in the configurations."""
     try:
-        return ask(request, timeout)
+        return ask(COMMAND, request, timeout)
     except MissingComponent as error:
         _log.warning("skipped %s: %s", request["format"], error)
         for configuration in configurations:

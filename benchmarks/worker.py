@@ -16,9 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.child import serve
 from edge_runtime.classifier import Classifier, open_backend
-from edge_runtime.errors import EdgeError, MissingComponent
 
 from .memory import peak_bytes, resident_bytes
 from .timing import percentile, time_calls, to_ms, warm_up
@@ -150,24 +147,7 @@ _TASKS = {"measure": measure, "accuracy": count}
 
 def main() -> None:
     """Answer the request on stdin."""
-    with _private_stdout() as out:
-        request = json.load(sys.stdin)
-        try:
-            answer = _TASKS[request["task"]](request)
-        except EdgeError as error:
-            answer = {"error": str(error), "missing": isinstance(error, MissingComponent)}
-        except Exception as error:  # an interpreter's own: one row of the table, not its end
-            reason = (str(error).strip() or "no reason given").splitlines()[0]
-            answer = {"error": f"unexpected {type(error).__name__}: {reason}", "missing": False}
-        json.dump(answer, out)
-
-
-@contextlib.contextmanager
-def _private_stdout() -> Any:
-    """The real stdout; what interpreters print to descriptor 1 goes to stderr meanwhile."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)
-        yield out
+    serve(lambda request: _TASKS[request["task"]](request))
 
 
 if __name__ == "__main__":

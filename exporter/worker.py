@@ -1,32 +1,29 @@
 """The child process that runs one exported file. Loads no more than the device would.
 
-Run by :mod:`exporter.parity` as ``python -m exporter.worker``, with one JSON object on stdin:
-``model`` (file or folder, opened by itself as on a device without its bundle), ``pixels``
-(``.npy`` of uint8 (n, height, width, 3)), ``count`` (how many of them to score), ``info``
-(description that the file has to carry) and ``out`` (``.npy`` to write, float32 (count,
-classes)). The last line on stdout is one JSON object, ``error`` in
-it being the reason of a failure; a crash leaves none.
+Run by :mod:`exporter.parity` as ``python -m exporter.worker``, see :mod:`edge_runtime.child`. The
+request holds the arguments of :func:`score`; the answer is empty, the probabilities are in a file.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from typing import Any
 
 import numpy as np
+
+from edge_runtime.child import serve
 
 
 def score(model: str, pixels: str, count: int, info: dict[str, Any], out: str) -> None:
     """Score photos with the runtime's own classifier.
 
     Args:
-        model: As above, like all others.
-        pixels: Photos as the network sees them.
-        count: The first so many.
-        info: See :meth:`edge_runtime.manifest.ModelInfo.to_dict`.
-        out: Where the probabilities go.
+        model: File or folder, opened by itself as on a device without its bundle.
+        pixels: ``.npy`` of uint8 (n, height, width, 3), photos as the network sees them.
+        count: How many of them to score.
+        info: Description that the file has to carry, of
+            :meth:`edge_runtime.manifest.ModelInfo.to_dict`.
+        out: ``.npy`` to write, float32 (count, classes).
 
     Raises:
         EdgeError: The file cannot be run, or describes itself differently.
@@ -47,13 +44,13 @@ def score(model: str, pixels: str, count: int, info: dict[str, Any], out: str) -
 
 
 def main() -> None:
-    """Read the request, answer it."""
-    answer = {}
-    try:
-        score(**json.load(sys.stdin))
-    except Exception as error:  # whatever an interpreter raises is a reason for the report
-        answer["error"] = str(error).strip() or type(error).__name__
-    sys.stdout.write("\n" + json.dumps(answer))  # below whatever an interpreter wrote
+    """Answer the request on stdin."""
+    serve(_work)
+
+
+def _work(request: dict[str, Any]) -> dict[str, Any]:
+    score(**request)
+    return {}
 
 
 if __name__ == "__main__":

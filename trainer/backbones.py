@@ -33,7 +33,7 @@ class Backbone:
 
 
 #: Where phase 2 begins is measured for EfficientNetB0 only (all of it beats "from layer 100" by
-#: one to two points on a few hundred photos); the others follow it.
+#: about one point on 433 photos at 160 pixels, one seed); the others follow it.
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (

@@ -12,7 +12,7 @@ import pytest
 from bench_models import COLORS, SHARPNESS, SIDE, build_bundle, write_manifest
 from click.testing import CliRunner, Result
 
-from benchmarks import child
+from benchmarks import runner
 from benchmarks.cli import cli
 
 QUICK = ("--min-seconds", "0.01", "--min-runs", "4")
@@ -34,8 +34,8 @@ def faults(monkeypatch):
     script = Path(__file__).with_name("worker_with_faults.py")
 
     def plan(**by_format: str) -> None:
-        monkeypatch.setattr(child, "COMMAND", (sys.executable, str(script)))
-        monkeypatch.setenv("PYTHONPATH", str(Path(child.__file__).parents[1]))
+        monkeypatch.setattr(runner, "COMMAND", (sys.executable, str(script)))
+        monkeypatch.setenv("PYTHONPATH", str(Path(runner.__file__).parents[1]))
         for fmt, fault in by_format.items():
             monkeypatch.setenv(f"FAULT_{fmt.upper()}", fault)
 

@@ -203,7 +203,9 @@ def test_signals_end_it_cleanly(
     """A stream without an end stops with exit code 0 and whole lines."""
     program = tmp_path / "endless.py"
     program.write_text(
-        "import sys, time, numpy as np\n"
+        "import signal, sys, time, numpy as np\n"
+        # a shell that starts the tests in the background hands down an ignored SIGINT
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from edge_runtime import sources\n"
         "class Camera:\n"
         "    def isOpened(self): return True\n"

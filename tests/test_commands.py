@@ -76,3 +76,35 @@ def test_help_is_quick(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("pydantic", ["edge-train", "fit", "{root}", "--out", "{root}/x"], "train"),
+        ("sklearn", ["edge-train", "sample", "digits", "{root}/x"], "train"),
+        ("rich", ["edge-bench", "run", "{root}"], "bench"),
+        ("cv2", ["edge-classify", "stream", "--model", "m", "--source", "{file}"], "camera"),
+    ],
+)
+def test_missing_package_names_its_extra(
+    package: str, arguments: list[str], extra: str, tmp_path: Path
+) -> None:
+    """On a machine with the base install only, every command says what it lacks."""
+    import subprocess
+    import sys
+
+    file = tmp_path / "clip.mp4"
+    file.touch()
+    name, *rest = [argument.format(root=tmp_path, file=file) for argument in arguments]
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from edge_runtime.classifier import Classifier\n"
+        "Classifier.open = lambda *_: None\n"
+        f"from {GROUPS[name]} import cli\n"
+        f"cli({rest!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 5, done.stderr
+    assert f"edge-classify[{extra}]" in done.stderr and done.stdout == ""
+    assert list(tmp_path.iterdir()) == [file]

@@ -20,6 +20,7 @@ try:
         Field,
         model_validator,
     )
+    from pydantic import ValidationError as ValidationError
 except ImportError as error:
     raise missing_package("pydantic", "train", "check the configuration") from error
 

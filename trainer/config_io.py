@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from edge_runtime.errors import UsageError
 
-from .config import Config, Section
+from .config import Config, Section, ValidationError
 from .packages import import_module
 
 _PRESETS = Path(__file__).parent / "presets"

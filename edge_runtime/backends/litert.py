@@ -72,6 +72,11 @@ class LiteRtBackend(Backend):
                     **source, num_threads=threads or default_threads()
                 )
                 self._interpreter.allocate_tensors()
+        except SystemError as error:  # how tflite-runtime meets a numpy it was not built for
+            raise MissingComponent(
+                f"{self.name} is installed but cannot start ({_first_line(error)}). tflite-runtime "
+                "needs an older numpy: pip install 'numpy<2'"
+            ) from error
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{where}: {self.name} cannot load it ({_first_line(error)}). "

@@ -192,3 +192,18 @@ def test_interpreter_that_is_broken(
         open_backend(color_models.tflite)
     for name in [name for name in sys.modules if name.startswith("ai_edge_litert")]:
         del sys.modules[name]
+
+
+def test_interpreter_that_was_built_for_another_numpy(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tflite-runtime imports with numpy 2 and fails at its first call."""
+
+    def fail(**_: object) -> None:
+        raise SystemError("CreateWrapperFromFile returned a result with an exception set")
+
+    from edge_runtime.backends import litert
+
+    monkeypatch.setattr(litert, "load_interpreter", lambda: (fail, "tflite-runtime"))
+    with pytest.raises(MissingComponent, match="numpy<2"):
+        open_backend(color_models.tflite)

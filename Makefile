@@ -31,15 +31,13 @@ test: $(VENV)/.dev ## run the tests
 test-slow: $(VENV)/.dev ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
 	$(BIN)/python -m pytest -m 'slow' $(ARGS)
 
-train: $(VENV)/.all ## train: make train DATA=photos/ OUT=runs/x WEIGHTS=imagenet [ARGS='--seed 1']
-	@test -n "$(DATA)" || { echo "usage: make train DATA=photos/ [OUT=$(OUT)] [WEIGHTS=$(WEIGHTS)] [ARGS=...]" >&2; exit 2; }
+train: need-DATA $(VENV)/.all ## train: make train DATA=photos/ OUT=runs/x WEIGHTS=imagenet [ARGS='--seed 1']
 	$(BIN)/edge-train fit "$(DATA)" --out "$(OUT)" --weights "$(WEIGHTS)" $(ARGS)
 
 export: $(VENV)/.all ## export a run: make export RUN=runs/x BUNDLE=bundle
 	$(BIN)/edge-export bundle "$(RUN)" --out "$(BUNDLE)" $(ARGS)
 
-classify: $(VENV)/.base ## classify photos: make classify BUNDLE=bundle PHOTOS='a.jpg folder/'
-	@test -n "$(PHOTOS)" || { echo "usage: make classify PHOTOS='a.jpg folder/' [BUNDLE=$(BUNDLE)] [ARGS=...]" >&2; exit 2; }
+classify: need-PHOTOS $(VENV)/.base ## classify photos: make classify BUNDLE=bundle PHOTOS='a.jpg folder/'
 	$(BIN)/edge-classify image --model "$(MODEL)" $(ARGS) $(PHOTOS)
 
 bench: $(VENV)/.all ## benchmark a bundle: make bench BUNDLE=bundle [DATA=photos/test]
@@ -56,6 +54,10 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 clean: ## remove .venv, the demo and everything that was built; runs/ and bundles stay
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# A forgotten variable is told before anything is installed.
+need-%:
+	@test -n "$($*)" || { echo "$* is missing; \`make help\` shows how the target is called." >&2; exit 2; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \

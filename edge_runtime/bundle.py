@@ -34,6 +34,8 @@ class Bundle:
             BundleError: The manifest is damaged or the files contradict it.
         """
         root = Path(path)
+        if root.is_file():
+            raise UsageError(f"{root}: is a file; a bundle, which is a folder, was expected.")
         if not root.is_dir():
             raise UsageError(f"{root}: no such bundle.")
         file = root / MANIFEST_NAME

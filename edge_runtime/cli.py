@@ -89,7 +89,10 @@ def image(
     example="edge-classify gradcam --model runs/groceries photo.jpg --out why.png --class banana"
 )
 @click.option(
-    "--model", required=True, metavar="MODEL", help="Run directory, or SavedModel of edge-export."
+    "--model",
+    required=True,
+    metavar="MODEL",
+    help="Run directory, SavedModel of edge-export, or bundle with one.",
 )
 @click.argument("photo", metavar="PHOTO")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG file to write.")
@@ -118,10 +121,13 @@ def gradcam(
         raise UsageError(f"--out {out}: a file name that ends in .png was expected.")
     if not os.path.lexists(photo):
         raise UsageError(f"{photo}: no such file.")
+    if os.path.isdir(photo):
+        raise UsageError(f"{photo}: is a folder; one photo was expected.")
     refuse_existing(out, overwrite)
-    picture = load_upright(photo)
     camera = GradCam.open(model, layer)
     found = camera.explain(photo, class_name)
+    with open(photo, "rb") as stream:  # as bytes: what its name says was warned of already
+        picture = load_upright(stream.read())
     caption = f"{found.label} {found.score:.3f}"
     sheet = overlay(picture, found.heatmap, camera.info.preprocess, caption)
     with atomic_file(out, overwrite) as temporary:

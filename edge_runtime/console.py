@@ -98,6 +98,14 @@ class EdgeGroup(click.Group):
 
     command_class = EdgeCommand
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that has seen enough (`... | head`) is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def main(  # type: ignore[override]  # one signature for click's two overloads
         self, args: Any = None, prog_name: Any = None, **extra: Any
     ) -> Any:
@@ -125,14 +133,13 @@ class EdgeGroup(click.Group):
             return _fail("interrupted.", EXIT_INTERRUPTED)
         except Terminated:
             return _fail("terminated.", EXIT_TERMINATED)
-        except BrokenPipeError:  # `... | head`: the reader has what it wanted
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         except MemoryError:
             return _fail("out of memory. Use smaller batches or images.", EXIT_SYSTEM)
         except OSError as error:
             if error.errno in _SYSTEM_ERRNOS:
-                return _fail(f"{error.filename or 'system'}: {error.strerror}.", EXIT_SYSTEM)
+                return _fail(
+                    f"{error.filename or 'standard output'}: {error.strerror}.", EXIT_SYSTEM
+                )
             return _unexpected(error, verbose)
         except Exception as error:  # the last resort, so that nobody meets a bare traceback
             return _unexpected(error, verbose)

@@ -24,8 +24,9 @@ from .backends.full_model import (
     read_embedded,
     signature,
 )
+from .bundle import Bundle
 from .errors import ModelError, UsageError
-from .manifest import ModelInfo
+from .manifest import MANIFEST_NAME, ModelInfo
 from .preprocess import Photo, preprocess
 from .rundir import MODEL, RunDir, looks_like_run
 
@@ -145,7 +146,7 @@ class GradCam:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], layer: str | None = None) -> GradCam:
-        """Open a run directory, its ``model.keras``, or a SavedModel of ``edge-export``.
+        """Open a run directory, a SavedModel of ``edge-export``, or a bundle that has one.
 
         Args:
             path: The model.
@@ -160,6 +161,8 @@ class GradCam:
             raise UsageError(f"{root}: no such model.")
         if root.name == MODEL and root.is_file():
             root = root.parent
+        if (root / MANIFEST_NAME).is_file():
+            root = Bundle.open(root).file("saved_model")[1]
         if looks_like_run(root):
             run = RunDir.open(root)
             return cls(gradcam_function(load_keras_model(run.model_path), layer), run.info)

@@ -286,7 +286,7 @@ def _parse(text: str | bytes, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where}: not valid JSON ({error}).") from error
+        raise ModelError(f"{where}: not valid JSON ({error}). Copy or export it again.") from error
 
 
 def _check_schema(data: Any) -> None:

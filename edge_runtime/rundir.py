@@ -73,14 +73,16 @@ class RunDir:
             ModelError: It is not a finished run, or its files contradict one another.
         """
         root = Path(path)
+        if root.is_file():
+            raise UsageError(f"{root}: is a file; a run directory was expected.")
         if not root.is_dir():
             raise UsageError(f"{root}: no such run directory.")
         missing = [name for name in _REQUIRED if not (root / name).is_file()]
         if missing:
-            raise ModelError(
-                f"{root}: not a finished run directory, {', '.join(missing)} missing. "
-                "Make one with: edge-train fit DATA --out RUN"
-            )
+            what = f"not a finished run directory, {', '.join(missing)} missing"
+            if not looks_like_run(root):
+                what = "not a run directory"
+            raise ModelError(f"{root}: {what}. Make one with: edge-train fit DATA --out RUN")
         info = ModelInfo.from_json(_read(root / PREPROCESS), str(root / PREPROCESS))
         names = _read_json(root / CLASS_NAMES)
         if names != list(info.class_names):

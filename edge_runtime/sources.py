@@ -51,6 +51,7 @@ def import_cv2() -> Any:
     """
     # FFmpeg's and V4L2's complaints would land between the messages of the command.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's "quiet"
     try:
         import cv2
     except ImportError as error:
@@ -88,8 +89,9 @@ class FrameSource:
         is_url = "://" in source
         self.live = is_url or source.isdecimal() or source.startswith("/dev/")
         if not self.live and not os.path.isfile(source):
+            what = "is a folder" if os.path.isdir(source) else "no such video file"
             raise UsageError(
-                f"{self.name}: no such video file. "
+                f"{self.name}: {what}. "
                 "A source is a camera number, a file, or a URL such as rtsp://host/path."
             )
         cv2 = import_cv2()
@@ -139,7 +141,7 @@ class FrameSource:
         if self.live:
             raise SystemFailure(f"{self.name}: no more frames after {handed_out}. Is it connected?")
         if handed_out == 0:
-            raise DataError(f"{self.name}: holds no readable frame.")
+            raise DataError(f"{self.name}: holds no readable frame. Is it a video?")
 
     def close(self) -> None:
         """Stop reading and release the device; safe to call twice."""

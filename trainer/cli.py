@@ -106,13 +106,20 @@ def split(
 )
 @click.option("--image-size", type=int, metavar="PIXELS", help="Input size. Default: 224.")
 @click.option("--batch-size", type=int, metavar="N", help="Photos a step. Default: 32.")
-@click.option("--head-epochs", type=int, metavar="N", help="Epochs of phase 1. Default: 8.")
-@click.option("--finetune-epochs", type=int, metavar="N", help="Epochs of phase 2. Default: 10.")
+@click.option(
+    "--head-epochs", type=int, metavar="N", help="Epochs of phase 1, the head. Default: 8."
+)
+@click.option(
+    "--finetune-epochs",
+    type=int,
+    metavar="N",
+    help="Epochs of phase 2. Default: 10. From scratch both add up.",
+)
 @click.option(
     "--fine-tune-at",
     type=int,
-    metavar="LAYER",
-    help="First backbone layer that phase 2 trains. Default: the backbone's own.",
+    metavar="INDEX",
+    help="Index of the first backbone layer that phase 2 trains, 0 for all. Default: the backbone's.",
 )
 @click.option("--seed", type=int, metavar="N", help="Of everything random. Default: 0.")
 @overwrite_option("an existing run")

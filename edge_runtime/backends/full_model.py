@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,18 @@ def load_keras_model(path: str | os.PathLike[str]) -> Any:
         ModelError: The file is damaged or not a Keras model.
     """
     keras = import_keras()
+    if not zipfile.is_zipfile(path):
+        raise ModelError(
+            f"{os.fspath(path)}: damaged or cut off (no whole .keras archive). "
+            "Copy the run again, or train again."
+        )
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each raise their own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{os.fspath(path)}: Keras cannot load it ({reason}).") from error
+        raise ModelError(
+            f"{os.fspath(path)}: Keras cannot load it ({reason}). Train again."
+        ) from error
 
 
 class KerasBackend(Backend):

@@ -78,13 +78,13 @@ def build(root: Path) -> ColorModels:
     return ColorModels(run, saved, tflite, tflite_int8, onnx, bundle)
 
 
-def write_manifest(bundle: Path, files: dict[str, Path]) -> None:
+def write_manifest(bundle: Path, files: dict[str, Path], default: str = "tflite-fp32") -> None:
     """List files in a manifest with their true sizes and checksums."""
     artifacts = tuple(
         Artifact(fmt, file.name, size_of(file), sha256_tree(file), "as named", passed=True)
         for fmt, file in files.items()
     )
-    (bundle / MANIFEST_NAME).write_text(Manifest(INFO, artifacts).to_json())
+    (bundle / MANIFEST_NAME).write_text(Manifest(INFO, artifacts, default).to_json())
 
 
 def edit_manifest(bundle: Path, **changes: object) -> None:

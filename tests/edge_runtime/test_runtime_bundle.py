@@ -130,6 +130,9 @@ def test_manifest_that_is_none(bundle: Path, text: str) -> None:
 def test_folder_that_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not a bundle"):
         Bundle.open(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        Bundle.open(tmp_path / "file")
     with pytest.raises(UsageError, match="no such bundle"):
         Bundle.open(tmp_path / "none")
 

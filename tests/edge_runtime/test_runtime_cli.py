@@ -118,6 +118,7 @@ def test_label_beyond_ascii_and_name_beyond_utf8(color_models: ColorModels, tmp_
         (["{model}", "{tmp}/none.jpg"], "none.jpg: no such file", 2),
         (["{model}", "{tmp}/empty"], "no photo in this folder", 2),
         (["{tmp}/none.tflite", "{photo}"], "no such model", 2),
+        (["{bundle}/manifest.json", "{photo}"], "not a model", 3),
         (["{model}"], "Missing argument", 2),
         (["{model}", "{photo}", "--format", "tflite-fp32"], "--format chooses from a bundle", 2),
         (["{bundle}", "{photo}", "--format", "tflite-int9"], "Did you mean tflite-int8", 2),
@@ -208,10 +209,10 @@ def test_exit_codes_of_the_system(
 def test_reader_that_stops_reading(color_models: ColorModels, photos: Path) -> None:
     """`edge-classify ... | head -1` ends quietly."""
     command = f"{sys.executable} -m edge_runtime.cli image --model {color_models.tflite} {photos}"
-    done = subprocess.run(
-        f"{command} {photos} {photos} | head -n 1", shell=True, capture_output=True, text=True
-    )
-    assert done.stdout.count("\n") == 1 and "Traceback" not in done.stderr
+    pipe = f"{command} {photos} {photos} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))

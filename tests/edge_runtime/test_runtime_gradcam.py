@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from color_model import SIDE, ColorModels, paint
+from color_model import SIDE, ColorModels, paint, write_manifest
 from PIL import Image
 
 from edge_runtime.backends.full_model import import_keras
@@ -39,6 +40,17 @@ def test_gradcam_is_the_formula(
     np.testing.assert_allclose(found.heatmap, plane / 16 / SIDE**2, rtol=1e-5, atol=1e-9)
     assert (found.label, found.index) == (name, channel)
     assert found.score == pytest.approx(0.5, abs=1e-3)  # softmax of (8, 0, 8): halves, less e^-8
+
+
+def test_bundle_lends_its_saved_model(
+    color_models: ColorModels, bundle: Path, half_red: Path
+) -> None:
+    with pytest.raises(UsageError, match="has no saved_model"):
+        GradCam.open(bundle)
+    folder = bundle / "model-saved_model"
+    shutil.copytree(color_models.saved_model, folder)
+    write_manifest(bundle, {"saved_model": folder}, default="saved_model")
+    assert GradCam.open(bundle).explain(half_red, "red").label == "red"
 
 
 def test_default_class_is_the_answer(color_models: ColorModels, tmp_path: Path) -> None:
@@ -129,6 +141,7 @@ def test_command(color_models: ColorModels, half_red: Path, tmp_path: Path, form
         ({"out": "why.jpg"}, "ends in .png", 2),
         ({"photo": "none.png"}, "no such file", 2),
         ({"photo": "text.jpg"}, "not an image", 3),
+        ({"photo": "."}, "is a folder", 2),
         ({"class": "pink"}, "No class 'pink'", 2),
         ({"model": "none"}, "no such model", 2),
         ({"out": "taken.png"}, "exists already", 2),

@@ -146,6 +146,8 @@ def test_failure_of_the_reader_reaches_the_caller(
 def test_sources_that_do_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no such video file"):
         FrameSource(str(tmp_path / "none.mp4"))
+    with pytest.raises(UsageError, match="is a folder"):
+        FrameSource(str(tmp_path))
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     with pytest.raises(DataError, match="not a video"):

@@ -87,7 +87,7 @@ def test_exit_codes_of_bad_arguments(
     capsys.readouterr()
     assert edge_export("bundle", own_run, "--out", out) == 3
     output = capsys.readouterr()
-    assert output.err.startswith(f"error: {own_run / 'model.keras'}: Keras cannot load it")
+    assert output.err.startswith(f"error: {own_run / 'model.keras'}: damaged or cut off")
     assert "Traceback" not in output.err
     assert output.out == ""
     assert not out.exists()

@@ -42,6 +42,8 @@ COMMAND = module_command("benchmarks.worker")
 #: Folder of a bundle with a few photos.
 GOLDEN = "golden"
 
+_TIMEOUT_REMEDY = "Allow more with --timeout, or ask for fewer --min-runs."
+
 #: Seconds that a photo adds to the timeout of counting accuracy.
 _SECONDS_PER_PHOTO = 3.0
 
@@ -233,7 +235,7 @@ def _try_ask(
 ) -> dict[str, Any] | None:
     """:func:`~edge_runtime.child.ask`, with a failure noted in the configurations."""
     try:
-        return ask(COMMAND, request, timeout)
+        return ask(COMMAND, request, timeout, remedy=_TIMEOUT_REMEDY)
     except MissingComponent as error:
         _log.warning("skipped %s: %s", request["format"], error)
         for configuration in configurations:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import EdgeError, MissingComponent
+from .errors import EdgeError, MissingComponent, first_line
 
 #: The child's working folder is the one that holds the packages, so that a folder of the
 #: user's that is called like one of them cannot take its place.
@@ -41,6 +41,7 @@ def ask(
     request: Mapping[str, Any],
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
+    remedy: str = "",
 ) -> dict[str, Any]:
     """Start a process, hand it a request, and return its answer.
 
@@ -50,6 +51,7 @@ def ask(
         request: JSON object.
         timeout: Seconds until the child is killed; None for as long as it takes.
         env: Environment variables on top of this process's.
+        remedy: What the user can do when the time is up; ends the message.
 
     Raises:
         MissingComponent: A package is not installed; the message names the extra.
@@ -66,7 +68,7 @@ def ask(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise EdgeError(f"no answer within {timeout:g} s.") from error
+        raise EdgeError(f"no answer within {timeout:g} s. {remedy}".rstrip()) from error
     if done.returncode:
         raise EdgeError(_why(done.returncode, done.stderr))
     try:
@@ -92,7 +94,7 @@ def serve(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         except EdgeError as error:
             answer = {"error": str(error), "missing": isinstance(error, MissingComponent)}
         except Exception as error:  # an interpreter's own: a reason for the report, not its end
-            reason = (str(error).strip() or "no reason given").splitlines()[0]
+            reason = first_line(error, otherwise="no reason given")
             answer = {"error": f"unexpected {type(error).__name__}: {reason}", "missing": False}
         json.dump(answer, out)
 

@@ -99,3 +99,13 @@ def missing_package(package: str, extra: str, purpose: str) -> MissingComponent:
         f"{package} is needed to {purpose}, and is not installed. "
         f"Install it with: pip install 'edge-classify[{extra}]'"
     )
+
+
+def first_line(error: Exception, otherwise: str | None = None) -> str:
+    """First line of another library's message, for a message of our own.
+
+    Args:
+        error: What the library raised.
+        otherwise: What stands for an empty message; None for the name of the error's type.
+    """
+    return (str(error).strip() or otherwise or type(error).__name__).splitlines()[0]

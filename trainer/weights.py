@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.backends.full_model import import_keras, load_keras_model
-from edge_runtime.errors import DataError, MissingComponent, UsageError
+from edge_runtime.errors import DataError, MissingComponent, UsageError, first_line
 from edge_runtime.files import sha256_file
 
 from .backbones import Backbone
@@ -138,9 +138,8 @@ def _official(backbone: Backbone) -> Any:
             # 224 is what the weights were made for; they fit any size.
             return builder(include_top=False, weights="imagenet", input_shape=(224, 224, 3))
     except Exception as error:  # Keras raises a bare Exception for a failed download
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MissingComponent(
-            f"The ImageNet weights of {backbone.name} could not be downloaded ({reason}). "
+            f"The ImageNet weights of {backbone.name} could not be downloaded ({first_line(error)}). "
             "Without a network, train from scratch with --weights none, or name a weights file "
             "with --weights PATH."
         ) from error
@@ -153,16 +152,16 @@ def _load_h5(base: Any, backbone: Backbone, path: str) -> None:
             base.load_weights(path)
     except OSError as error:
         raise DataError(
-            f"{path}: not an HDF5 weights file, or cut off ({_first_line(error)}). Fetch it again."
+            f"{path}: not an HDF5 weights file, or cut off ({_telling_line(error)}). Fetch it again."
         ) from error
     except Exception as error:  # ValueError, KeyError: whatever Keras met first
         raise DataError(
-            f"{path}: does not fit {backbone.name}; first mismatch: {_first_line(error)} "
+            f"{path}: does not fit {backbone.name}; first mismatch: {_telling_line(error)} "
             f"Expected the weights of {backbone.application}(include_top=False)."
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _telling_line(error: Exception) -> str:
     """The telling part of Keras's message, on one line."""
     text = str(error) or type(error).__name__
     text = text.partition("Example error message for object ")[2] or text

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, missing_package
+from ..errors import ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
 from ..quiet import quiet_stderr
 from .base import Backend, check_image_input
@@ -68,9 +68,8 @@ def load_keras_model(path: str | os.PathLike[str]) -> Any:
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each raise their own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{os.fspath(path)}: Keras cannot load it ({reason}). Train again."
+            f"{os.fspath(path)}: Keras cannot load it ({first_line(error)}). Train again."
         ) from error
 
 
@@ -132,8 +131,9 @@ def load_saved_model(path: str | os.PathLike[str]) -> Any:
     try:
         return tensorflow.saved_model.load(os.fspath(path))
     except Exception as error:  # OpError, OSError, DecodeError, ...
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{os.fspath(path)}: not a whole SavedModel ({reason}).") from error
+        raise ModelError(
+            f"{os.fspath(path)}: not a whole SavedModel ({first_line(error)})."
+        ) from error
 
 
 def signature(loaded: Any, name: str, where: str) -> Any:

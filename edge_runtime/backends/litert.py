@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingComponent, ModelError, missing_package
+from ..errors import MissingComponent, ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
 from ..quiet import quiet_stderr
 from .base import Backend, check_image_input, default_threads, path_or_bytes
@@ -74,12 +74,12 @@ class LiteRtBackend(Backend):
                 self._interpreter.allocate_tensors()
         except SystemError as error:  # how tflite-runtime meets a numpy it was not built for
             raise MissingComponent(
-                f"{self.name} is installed but cannot start ({_first_line(error)}). tflite-runtime "
+                f"{self.name} is installed but cannot start ({first_line(error)}). tflite-runtime "
                 "needs an older numpy: pip install 'numpy<2'"
             ) from error
         except (ValueError, RuntimeError) as error:
             raise ModelError(
-                f"{where}: {self.name} cannot load it ({_first_line(error)}). "
+                f"{where}: {self.name} cannot load it ({first_line(error)}). "
                 "Export it again, or upgrade the interpreter."
             ) from error
         inputs = self._interpreter.get_input_details()
@@ -158,7 +158,3 @@ def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
     except (zipfile.BadZipFile, KeyError):
         return None
     return ModelInfo.from_json(text, f"{os.fspath(path)}:{EMBEDDED_NAME}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ..errors import ModelError, missing_package
+from ..errors import ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
 from .base import Backend, check_image_input, default_threads, path_or_bytes
 
@@ -48,7 +48,7 @@ class OnnxBackend(Backend):
             )
         except Exception as error:  # onnxruntime's own exceptions share no public base class
             raise ModelError(
-                f"{where}: onnxruntime cannot load it ({_first_line(error)}). Export it again."
+                f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."
             ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
@@ -75,7 +75,3 @@ class OnnxBackend(Backend):
         """See :meth:`Backend.infer`."""
         scores: np.ndarray = self._session.run([self._output], {self._input: tensor})[0]
         return scores.reshape(-1)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

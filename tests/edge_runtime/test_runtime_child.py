@@ -31,8 +31,8 @@ def test_failure_has_its_reason(code, reason):
 
 
 def test_timeout():
-    with pytest.raises(EdgeError, match=r"no answer within 1 s"):
-        ask(python("import time; time.sleep(600)"), {}, timeout=1)
+    with pytest.raises(EdgeError, match=r"no answer within 1 s\. Allow more with --timeout"):
+        ask(python("import time; time.sleep(600)"), {}, 1, remedy="Allow more with --timeout.")
 
 
 def test_errors_of_the_toolkit_come_through():

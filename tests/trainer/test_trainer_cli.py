@@ -18,8 +18,9 @@ from edge_runtime.backends.full_model import load_keras_model
 from edge_runtime.console import EdgeCommand
 from edge_runtime.errors import UsageError
 from edge_runtime.rundir import RunDir
-from trainer import cli as module
-from trainer.cli import cli, parse_ratios, summarize
+from trainer.cli import cli
+from trainer.commands.fit import _KEYS, summarize
+from trainer.commands.split import parse_ratios
 
 TINY = (
     *("--backbone", "mobilenetv3small", "--weights", "none", "--image-size", 32),
@@ -252,7 +253,7 @@ def test_the_package_offers_its_functions_lazily() -> None:
 def test_every_option_of_fit_stands_for_a_key() -> None:
     from trainer.config import Config
 
-    for key in module._KEYS.values():
+    for key in _KEYS.values():
         section, _, name = key.rpartition(".")
         fields = Config.model_fields[section].annotation.model_fields if section else None
         assert name in (Config.model_fields if fields is None else fields)

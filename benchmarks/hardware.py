@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.machine import cpu_name, installed_versions
+
 #: Distributions whose versions change the figures.
 _PACKAGES = (
-    "edge-classify",
     "ai-edge-litert",
     "tflite-runtime",
     "onnxruntime",
@@ -18,23 +18,6 @@ _PACKAGES = (
     "numpy",
     "pillow",
 )
-
-#: "CPU part" of /proc/cpuinfo for Arm's own cores (implementer 0x41): arm64 kernels give no name.
-#: The numbers are the MIDR part numbers of Arm's technical reference manuals.
-_ARM_PARTS = {
-    "0xb76": "ARM1176",
-    "0xc07": "Cortex-A7",
-    "0xd03": "Cortex-A53",
-    "0xd04": "Cortex-A35",
-    "0xd05": "Cortex-A55",
-    "0xd07": "Cortex-A57",
-    "0xd08": "Cortex-A72",
-    "0xd0a": "Cortex-A75",
-    "0xd0b": "Cortex-A76",
-    "0xd0c": "Neoverse-N1",
-    "0xd40": "Neoverse-V1",
-    "0xd41": "Cortex-A78",
-}
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
@@ -49,7 +32,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         ``architecture``, ``system``, ``python``, ``packages`` (installed ones, with versions).
     """
     return {
-        "cpu": _cpu(_read(root / "proc/cpuinfo")),
+        "cpu": cpu_name(root),
         "board": _read(root / "proc/device-tree/model").strip("\0\n ") or None,
         "cores": os.cpu_count(),
         "usable_cores": _usable_cores(),
@@ -58,19 +41,8 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         "architecture": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": installed_packages(),
+        "packages": {k: v for k, v in installed_versions(_PACKAGES).items() if k != "python"},
     }
-
-
-def installed_packages() -> dict[str, str]:
-    """Versions of the packages that change the figures; those not installed are left out."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def one_line(machine: dict[str, Any]) -> str:
@@ -94,18 +66,6 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _cpu(cpuinfo: str) -> str | None:
-    fields: dict[str, str] = {}
-    for line in cpuinfo.splitlines():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), value.strip())
-    name = fields.get("model name")
-    if not name and fields.get("CPU implementer") == "0x41":
-        part = fields.get("CPU part", "")
-        name = _ARM_PARTS.get(part, f"Arm core, part {part}")
-    return name or platform.processor() or None
 
 
 def _ram(meminfo: str) -> int | None:

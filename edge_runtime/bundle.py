@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BundleError, UsageError
-from .files import atomic_file, sha256_tree, size_of
+from .files import atomic_file, cache_folder, sha256_tree, size_of
 from .manifest import MANIFEST_NAME, Artifact, Manifest
 
 
@@ -103,8 +103,7 @@ def _stamp(path: Path) -> list[int]:
 
 
 def _memory() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(cache) / "edge-classify" / "verified.json"
+    return cache_folder() / "verified.json"
 
 
 def _recall() -> dict[str, list[object]]:

@@ -49,6 +49,19 @@ def find_photos(folder: str | os.PathLike[str]) -> list[str]:
     return sorted(found)
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept between runs.
+
+    The folder that ``EDGE_CLASSIFY_CACHE`` names, else ``edge-classify`` in the user's cache
+    (XDG Base Directory Specification: ``$XDG_CACHE_HOME``, else ``~/.cache``).
+    """
+    own = os.environ.get("EDGE_CLASSIFY_CACHE")
+    if own:
+        return Path(own)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(cache) / "edge-classify"
+
+
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     digest = hashlib.sha256()

@@ -34,7 +34,9 @@ from .rundir import MODEL, RunDir, looks_like_run
 MIN_MAP_SIDE = 7
 
 #: Layers whose output is a feature map in its own right, and not a step inside a block.
-_MAP_LAYERS = ("Activation", "ReLU", "Add", "Conv2D", "BatchNormalization")
+_MAP_LAYERS = (
+    "Activation", "ReLU", "Add", "Conv2D", "BatchNormalization", "LayerNormalization",
+)  # fmt: skip
 
 #: Name of the layer in front of the softmax in models of edge-train.
 LOGITS_LAYER = "logits"

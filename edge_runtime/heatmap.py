@@ -75,6 +75,23 @@ def spread(heatmap: np.ndarray, size: tuple[int, int], spec: PreprocessSpec) -> 
     return values
 
 
+def blend(photo: Image.Image, heatmap: np.ndarray, spec: PreprocessSpec) -> Image.Image:
+    """The photo with the map over it.
+
+    Args:
+        photo: Upright RGB photo.
+        heatmap: float (h', w'), >= 0.
+        spec: The preprocessing that the network saw the photo through.
+
+    Returns:
+        RGB picture of the photo's size.
+    """
+    heat = spread(heatmap, photo.size, spec)
+    strength = (0.2 + 0.6 * heat)[..., None]  # the photo stays visible, coldest parts darkened
+    mixed = np.asarray(photo) * (1 - strength) + colorize(heat) * strength
+    return Image.fromarray(mixed.round().astype(np.uint8))
+
+
 def overlay(
     photo: Image.Image, heatmap: np.ndarray, spec: PreprocessSpec, caption: str
 ) -> Image.Image:
@@ -92,14 +109,11 @@ def overlay(
     factor = max(1.0, _MIN_SIDE / max(photo.size))
     size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
     base = photo.resize(size, Image.Resampling.BICUBIC) if size != photo.size else photo
-    heat = spread(heatmap, size, spec)
-    strength = (0.2 + 0.6 * heat)[..., None]  # the photo stays visible, coldest parts darkened
-    mixed = np.asarray(base) * (1 - strength) + colorize(heat) * strength
     font_size = max(14, size[0] // 28)
     bar = 3 * font_size
     sheet = Image.new("RGB", (2 * size[0], size[1] + bar), "white")
     sheet.paste(base, (0, 0))
-    sheet.paste(Image.fromarray(mixed.round().astype(np.uint8)), (size[0], 0))
+    sheet.paste(blend(base, heatmap, spec), (size[0], 0))
     _legend(sheet, size, bar, font_size, caption)
     return sheet
 

@@ -38,7 +38,8 @@ _RARE_FORMATS = ("TIFF", "WEBP")
 
 _KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
-_EXTENSION_FORMATS = {
+#: What a file may hold by its extension, in Pillow's names.
+EXTENSION_FORMATS = {
     ".bmp": {"BMP"},
     ".gif": {"GIF"},
     ".jpeg": {"JPEG", "MPO"},
@@ -232,7 +233,7 @@ def _warn_of_extension(photo: Photo, found: str | None) -> None:
     if not isinstance(photo, (str, os.PathLike)):
         return
     extension = os.path.splitext(os.fspath(photo))[1].lower()
-    expected = _EXTENSION_FORMATS.get(extension)
+    expected = EXTENSION_FORMATS.get(extension)
     if expected and found not in expected:
         _log.warning(
             "%s: holds a %s in spite of its name; read as such. Rename it to end this warning.",

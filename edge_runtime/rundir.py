@@ -9,6 +9,8 @@
 ``history.csv``          one row an epoch
 ``training_history.png`` the curves
 ``confusion_matrix.png`` of the test part, else of the validation part
+``predictions.csv``      the network's answer for every photo
+``report.html``          everything to look at, in one file
 ``metrics.json``         ``val`` and ``test``; written last: a folder without it is no run
 ``environment.json``     versions, seed, device
 ``checkpoints/``         best weights of each phase
@@ -35,9 +37,14 @@ MODEL = "model.keras"
 HISTORY = "history.csv"
 HISTORY_PLOT = "training_history.png"
 CONFUSION_PLOT = "confusion_matrix.png"
+PREDICTIONS = "predictions.csv"
+REPORT = "report.html"
 METRICS = "metrics.json"
 ENVIRONMENT = "environment.json"
 CHECKPOINTS = "checkpoints"
+
+#: What the name of a training under way has more than that of its run.
+UNFINISHED = ".unfinished"
 
 _REQUIRED = (CONFIG, CLASS_NAMES, PREPROCESS, SPLIT, MODEL, METRICS)
 
@@ -76,7 +83,10 @@ class RunDir:
         if root.is_file():
             raise UsageError(f"{root}: is a file; a run directory was expected.")
         if not root.is_dir():
-            raise UsageError(f"{root}: no such run directory.")
+            hint = ""
+            if unfinished(root).is_dir():
+                hint = f" Its training was interrupted; go on with: edge-train fit --resume {root}"
+            raise UsageError(f"{root}: no such run directory.{hint}")
         missing = [name for name in _REQUIRED if not (root / name).is_file()]
         if missing:
             what = f"not a finished run directory, {', '.join(missing)} missing"
@@ -111,15 +121,7 @@ class RunDir:
 
     def split(self, part: str | None = None) -> list[SplitRow]:
         """Photos of one part (``train``, ``val``, ``test``), or of all."""
-        file = self.path / SPLIT
-        try:
-            with open(file, newline="", encoding="utf-8", errors="surrogateescape") as stream:
-                rows = [
-                    SplitRow(row["path"], row["sha256"], row["class"], row["part"])
-                    for row in csv.DictReader(stream)
-                ]
-        except (KeyError, csv.Error) as error:
-            raise ModelError(f"{file}: expected columns path, sha256, class, part.") from error
+        rows = read_split(self.path / SPLIT)
         return [row for row in rows if part is None or row.part == part]
 
 
@@ -127,6 +129,28 @@ def looks_like_run(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is meant as a run directory (finished or not)."""
     root = Path(path)
     return (root / MODEL).exists() or (root / CLASS_NAMES).exists()
+
+
+def unfinished(path: str | os.PathLike[str]) -> Path:
+    """Where the training of a run is until it is finished."""
+    root = Path(path)
+    return root.with_name(root.name + UNFINISHED)
+
+
+def read_split(file: Path) -> list[SplitRow]:
+    """Read ``split.csv``.
+
+    Raises:
+        ModelError: It has other columns.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8", errors="surrogateescape") as stream:
+            return [
+                SplitRow(row["path"], row["sha256"], row["class"], row["part"])
+                for row in csv.DictReader(stream)
+            ]
+    except (KeyError, csv.Error) as error:
+        raise ModelError(f"{file}: expected columns path, sha256, class, part.") from error
 
 
 def write_split(folder: Path, rows: list[SplitRow]) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_runtime.backends.full_model import SERVE_SIGNATURE, import_tensorflow
 from edge_runtime.backends.onnx import SCORES_NAME
 from edge_runtime.errors import ModelError, missing_package
@@ -137,9 +139,26 @@ def import_tf2onnx() -> Any:
     import_onnx()
     try:
         import tf2onnx
+        from tf2onnx.handler import tf_op
     except ImportError as error:
         raise missing_package("tf2onnx", "export", "write ONNX files") from error
+    tf_op("Erfc")(_Erfc)
     return tf2onnx
+
+
+class _Erfc:
+    """TensorFlow's gelu holds an Erfc, which neither ONNX nor tf2onnx knows: 1 - Erf."""
+
+    @classmethod
+    def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+        """Replace a node; the name and the arguments are tf2onnx's convention."""
+        one = ctx.make_const(f"{node.name}/one", np.ones((), np.float32)).output[0]
+        erf = ctx.make_node("Erf", [node.input[0]], op_name_scope=node.name).output[0]
+        shapes, dtypes = [ctx.get_shape(node.output[0])], [ctx.get_dtype(node.output[0])]
+        ctx.remove_node(node.name)
+        ctx.make_node(
+            "Sub", [one, erf], name=node.name, outputs=node.output, shapes=shapes, dtypes=dtypes
+        )
 
 
 def import_onnx() -> Any:

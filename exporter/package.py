@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime import __version__
 from edge_runtime.backends.full_model import load_keras_model
 from edge_runtime.errors import DataError, ModelError, UsageError
 from edge_runtime.files import atomic_folder, refuse_existing, sha256_tree, size_of
+from edge_runtime.machine import installed_versions
 from edge_runtime.manifest import (
     DEFAULT_FORMAT,
     FORMAT_SUFFIXES,
@@ -256,20 +254,10 @@ def _manifest(
         info=run.info,
         artifacts=tuple(artifacts),
         default=str(report.default),
-        versions=_versions(),
+        versions=installed_versions(_TOOLS),
         source={"run": printable(run.path.resolve().name), "metrics": _scalars(run.metrics())},
         calibration={} if drawn is None else describe(drawn, seed),
     )
-
-
-def _versions() -> dict[str, str]:
-    versions = {"edge-classify": __version__, "python": platform.python_version()}
-    for tool in _TOOLS:
-        try:
-            versions[tool] = importlib.metadata.version(tool)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:

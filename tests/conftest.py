@@ -7,7 +7,7 @@ every class a colour and a pattern that a network tells apart at 32 pixels after
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,15 @@ def _make_photos(
             image = Image.fromarray(_pixels(name, random, (width, height)))
             image.save(folder / name / f"photo_{number:03d}.{('jpg', 'png')[number % 2]}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded photos and remembered checksums stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("EDGE_CLASSIFY_CACHE", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

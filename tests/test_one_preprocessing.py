@@ -16,7 +16,8 @@ from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from edge_runtime.preprocess import load_upright, preprocess
 from edge_runtime.rundir import SplitRow
 from exporter.photos import load_photos
-from trainer.data import Sample, decode_part
+from trainer.data import Sample
+from trainer.pixels import load_part
 
 SPEC = PreprocessSpec(40, 32)
 
@@ -86,8 +87,8 @@ def by_classifier(file: Path) -> np.ndarray:
 
 def by_training_cache(file: Path) -> np.ndarray:
     """`edge-train fit` and `evaluate`."""
-    images, *_ = decode_part([Sample(str(file), 0)], SPEC, file.parent / "cache.npy", "val")
-    return np.array(images[0])
+    photos, _ = load_part([Sample(str(file), 0)], SPEC, "val")
+    return photos.images[:1][0]
 
 
 def by_exporter(file: Path) -> np.ndarray:

@@ -1,107 +1,153 @@
-"""Random changes of training photos: one warp and one colour matrix for a whole batch.
+"""Random changes of training photos: drawn on the host, applied on the accelerator.
 
-Crop, zoom, flip, rotation and shift are one projective warp, so each pixel is interpolated once;
-brightness, contrast, saturation and hue are one 3x4 matrix a photo. All draws come from a seed
-that is passed in, so that a photo's changes depend on nothing else.
+A photo's changes are numbers, drawn with numpy from (seed, epoch, photo); the layer that applies
+them has no state. So a training that was stopped and goes on, runs on several devices or on
+another Keras backend sees the same changes. Crop, zoom, flip, rotation, shear and shift are one
+warp, so each pixel is interpolated once; brightness, contrast, saturation and hue are one matrix.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from edge_runtime.backends.full_model import import_tensorflow
+from edge_runtime.backends.full_model import import_keras, import_tensorflow
 
+from .augmentation.color import Color
+from .augmentation.erasing import Erasing
+from .augmentation.filters import Sharpness, Tones
+from .augmentation.mixing import Mixing, draw_partners, partner_shares
+from .augmentation.numbers import Numbers
+from .augmentation.randaugment import draw_strengths
+from .augmentation.warp import Warp
 from .config import AugmentConfig
-
-#: RGB to YIQ (NTSC 1953): grey, and two colour axes whose angle is the hue.
-_YIQ = np.array(
-    [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32
-)
+from .devices import TENSORFLOW, backend
 
 
-def augmenter(config: AugmentConfig) -> Callable[[Any, Any], Any]:
-    """A TensorFlow function that changes a batch at random.
+class Augmentation:
+    """The changes that a configuration asks for.
 
-    Args:
-        config: The ranges.
-
-    Returns:
-        A function of images, uint8 or float32 (n, h, w, 3), RGB 0..255, and a seed, int32 (2,),
-        to float32 images of the same shape, 0..255.
+    Attributes:
+        width: Parameters a photo.
     """
-    tf = import_tensorflow()
 
-    def augment(images: Any, seed: Any) -> Any:
-        seeds = tf.random.split(seed, 2)
-        return _recolor(
-            tf, _warp(tf, tf.cast(images, tf.float32), seeds[0], config), seeds[1], config
-        )
+    def __init__(self, config: AugmentConfig) -> None:
+        """Choose the changes; those that the configuration leaves out cost nothing."""
+        self._config = config
+        self._changes: list[Sharpness | Warp | Color | Tones | Erasing] = []
+        if config.randaugment_ops:
+            self._changes.append(Sharpness())
+        if config.randaugment_ops or _has_warp(config):
+            self._changes.append(Warp(config))
+        if config.randaugment_ops or _has_color(config):
+            self._changes.append(Color(config))
+        if config.randaugment_ops:
+            self._changes.append(Tones())
+        if config.erasing:
+            self._changes.append(Erasing(config))
+        self._mixing = Mixing(config) if config.mixup or config.cutmix else None
+        used = sum(change.width for change in self._changes)
+        # Keras takes no input without a column.
+        self.width = max(1, used + (self._mixing.width if self._mixing else 0))
+        self._mixed_from = used
 
-    return augment
+    def draw(
+        self, seed: int, epoch: int, step: int, photos: np.ndarray, groups: int = 1
+    ) -> np.ndarray:
+        """Parameters of the changes of a batch.
+
+        Args:
+            seed: Of the training, 0 to 2**63 - 1.
+            epoch: Counted from 0.
+            step: Of the epoch; only which photos are mixed depends on it.
+            photos: int (b,), indices of the photos. A photo's own changes depend on seed, epoch
+                and its index alone, not on the batch or the place in it.
+            groups: Equal parts of the batch; a photo is mixed with one of its part. Each part is
+                what the layer is called with: one for each replica, or the batch as a whole.
+
+        Returns:
+            float32 (b, width).
+        """
+        numbers = Numbers((seed, epoch), photos)
+        strengths = draw_strengths(self._config, numbers) if self._config.randaugment_ops else {}
+        parts = [change.draw(numbers, strengths) for change in self._changes]
+        if self._mixing:
+            partners = draw_partners((seed, epoch, step), len(photos), groups)
+            parts.append(self._mixing.draw(numbers, partners))
+        if not parts:
+            return np.zeros((len(photos), self.width), np.float32)
+        return np.concatenate(parts, 1).astype(np.float32)
+
+    def targets(self, one_hot: np.ndarray, parameters: np.ndarray, groups: int = 1) -> np.ndarray:
+        """The labels of the changed photos.
+
+        Args:
+            one_hot: float32 (b, classes).
+            parameters: Of :meth:`draw`.
+            groups: As in :meth:`draw`.
+
+        Returns:
+            float32 (b, classes). A mixed photo's classes have the shares of its pixels.
+        """
+        if not self._mixing:
+            return one_hot
+        own = parameters[:, self._mixed_from :].astype(np.float64)
+        size = len(one_hot) // groups
+        partners = own[:, 0].astype(np.int64) + np.arange(len(one_hot)) // size * size
+        shares = partner_shares(own)[:, None]
+        mixed = (1 - shares) * one_hot + shares * one_hot[partners]
+        found: np.ndarray = mixed.astype(one_hot.dtype)
+        return found
+
+    def layer(self) -> Any:
+        """The Keras layer that applies the parameters.
+
+        Returns:
+            Layer of [photos, uint8 or float32 (b, h, w, 3), RGB 0..255, and parameters, float32
+            (b, width)] to float32 (b, h, w, 3), 0..255; float32 whatever the dtype policy.
+        """
+        change = _compiled(self._apply) if self._changes or self._mixing else self._apply
+
+        class Changes(import_keras().layers.Layer):  # type: ignore[misc]  # Keras is untyped
+            def __init__(self) -> None:
+                super().__init__(dtype="float32", autocast=False, name="augmentation")
+
+            def call(self, inputs: Any) -> Any:
+                return change(*inputs)
+
+            def compute_output_shape(self, shapes: Any) -> Any:
+                return shapes[0]
+
+        return Changes()
+
+    def _apply(self, images: Any, parameters: Any) -> Any:
+        ops = import_keras().ops
+        images = ops.cast(images, "float32")
+        parameters, start = ops.cast(parameters, "float32"), 0
+        for change in (*self._changes, *([self._mixing] if self._mixing else [])):
+            images = change.apply(ops, images, parameters[:, start : start + change.width])
+            start += change.width
+        return images
 
 
-def _drawer(tf: Any, seed: Any, count: Any) -> Callable[[float, float], Any]:
-    """A function of low and high that gives one draw a photo, another one at each call."""
-    calls = 0
-
-    def draw(low: float, high: float) -> Any:
-        nonlocal calls
-        calls += 1
-        own = tf.random.fold_in(seed, calls)
-        return tf.random.stateless_uniform([count], own, low, high)
-
-    return draw
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one XLA kernel; TensorFlow runs it several times as fast on a CPU."""
+    if backend() != TENSORFLOW:
+        return function  # JAX compiles the whole step
+    found: Callable[..., Any] = import_tensorflow().function(
+        function, jit_compile=True, autograph=False
+    )
+    return found
 
 
-def _warp(tf: Any, images: Any, seed: Any, config: AugmentConfig) -> Any:
-    shape = tf.shape(images)
-    height, width = tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32)
-    draw = _drawer(tf, seed, shape[0])
-    area = draw(*config.area)
-    ratio = tf.exp(draw(math.log(config.ratio[0]), math.log(config.ratio[1])))
-    # A ratio must not look beyond the photo more than the area does.
-    largest = max(1.0, math.sqrt(config.area[1]))
-    wide = tf.minimum(tf.sqrt(area * ratio), largest)
-    high = tf.minimum(tf.sqrt(area / ratio), largest)
-    left = draw(-0.5, 0.5) * tf.abs(1 - wide) + draw(-config.shift, config.shift)
-    down = draw(-0.5, 0.5) * tf.abs(1 - high) + draw(-config.shift, config.shift)
-    mirror = tf.where(draw(0.0, 1.0) < 0.5, -1.0, 1.0) if config.flip else tf.ones_like(wide)
-    angle = draw(-config.rotation, config.rotation) * (math.pi / 180)
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    # Source pixel = middle + offset + rotation * scale * (target pixel - middle).
-    a, b = cos * wide * mirror, -sin * high
-    c, d = sin * wide * mirror, cos * high
-    x, y = (width - 1) / 2, (height - 1) / 2
-    zero = tf.zeros_like(wide)
-    rows = [a, b, x + left * width - a * x - b * y, c, d, y + down * height - c * x - d * y]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack([*rows, zero, zero], 1),
-        output_shape=shape[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
+def _has_warp(config: AugmentConfig) -> bool:
+    ranges = (config.area, config.ratio)
+    return any(tuple(r) != (1, 1) for r in ranges) or bool(
+        config.rotation or config.shift or config.flip
     )
 
 
-def _recolor(tf: Any, images: Any, seed: Any, config: AugmentConfig) -> Any:
-    shape = tf.shape(images)
-    draw = _drawer(tf, seed, shape[0])
-    bright = draw(1 - config.brightness, 1 + config.brightness)
-    contrast = draw(1 - config.contrast, 1 + config.contrast)
-    saturation = draw(1 - config.saturation, 1 + config.saturation)
-    hue = draw(-config.hue, config.hue) * (2 * math.pi)
-    one, zero = tf.ones_like(hue), tf.zeros_like(hue)
-    cos, sin = saturation * tf.cos(hue), saturation * tf.sin(hue)
-    turn = tf.reshape(tf.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], 1), [-1, 3, 3])
-    matrix = tf.constant(np.linalg.inv(_YIQ)) @ turn @ tf.constant(_YIQ)
-    matrix *= (bright * contrast)[:, None, None]
-    grey = tf.reduce_mean(tf.tensordot(images, tf.constant(_YIQ[0]), 1), axis=(1, 2))
-    offset = (grey * bright * (1 - contrast))[:, None, None]
-    flat = tf.reshape(images, [shape[0], -1, 3])
-    changed = tf.matmul(flat, matrix, transpose_b=True) + offset
-    return tf.clip_by_value(tf.reshape(changed, shape), 0.0, 255.0)
+def _has_color(config: AugmentConfig) -> bool:
+    return bool(config.brightness or config.contrast or config.saturation or config.hue)

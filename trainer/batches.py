@@ -1,29 +1,33 @@
 """What a training step gets: batches in an order, and with changes, that the seed decides.
 
-An epoch's order and each batch's augmentation follow from (seed, epoch, step) alone, so the same
-seed gives the same training, and an epoch does not depend on what ran before it.
+An epoch's order and each photo's changes follow from (seed, epoch, photo) alone, so the same seed
+gives the same training, and an epoch does not depend on what ran before it: a training that was
+stopped goes on as if nothing had happened. How the batches reach Keras is the business of
+:mod:`trainer.feeds`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
-from edge_runtime.backends.full_model import import_tensorflow
+from .augment import Augmentation
+from .pixels import Photos, Pixels
+
+
+class Batches(Protocol):
+    """Batches of one kind of training; the same epoch and step give the same batch."""
+
+    steps: int  #: batches in an epoch
+
+    def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
+        """Arrays of a batch: the inputs, then targets, then perhaps weights, each (b, ...)."""
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order of the photos in an epoch: a permutation of 0..count-1, int64."""
     return np.random.RandomState([seed, epoch]).permutation(count)
-
-
-def batch_seed(seed: int, epoch: int, step: int) -> np.ndarray:
-    """Seed of the augmentation of a batch, int32 (2,)."""
-    drawn = np.random.RandomState([seed, epoch, step]).randint(0, 2**31, 2, dtype=np.int64)
-    return drawn.astype(np.int32)
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -38,116 +42,143 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return -(-count // batch_size)
 
 
-def shuffled(count: int, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Indices of the photos of a batch, epoch and step, without end.
-
-    The batches of an epoch are of one size, or one photo less: a last batch of a single photo
-    would leave BatchNorm without a variance to learn from.
-    """
-    for epoch in itertools.count():
-        order = epoch_order(count, seed, epoch)
-        batches = np.array_split(order, steps_per_epoch(count, batch_size))
-        for step, chosen in enumerate(batches):
-            yield chosen, epoch, step
-
-
-def photo_batches(
-    images: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    batch_size: int,
-    seed: int,
-    augment: Callable[[Any, Any], Any],
-) -> Any:
-    """Endless training batches out of the pixel cache, shuffled and augmented.
+def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Weights of the classes that make each count the same: n / (classes * photos of the class).
 
     Args:
-        images: uint8 (n, h, w, 3), may be memory-mapped.
-        labels: int (n,).
+        labels: int (n,), class indices; every class has a photo.
         classes: Number of classes.
-        batch_size: Photos in a batch, at most.
-        seed: Of order and augmentation.
-        augment: Of :func:`trainer.augment.augmenter`.
 
     Returns:
-        ``tf.data.Dataset`` of float32 (b, h, w, 3) and float32 (b, classes).
+        float32 (classes,), as scikit-learn's ``compute_class_weight("balanced")``; the mean
+        weight of a photo is 1.
     """
-    tf = import_tensorflow()
-    targets = one_hot(labels, classes)
-
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for chosen, epoch, step in shuffled(len(images), batch_size, seed):
-            yield images[chosen], targets[chosen], batch_seed(seed, epoch, step)
-
-    @tf.autograph.experimental.do_not_convert  # which would write its source into /tmp
-    def change(batch: Any, hot: Any, own: Any) -> tuple[Any, Any]:
-        return augment(batch, own), hot
-
-    signature = (
-        tf.TensorSpec((None, *images.shape[1:]), tf.uint8),
-        tf.TensorSpec((None, classes), tf.float32),
-        tf.TensorSpec((2,), tf.int32),
-    )
-    return (
-        tf.data.Dataset.from_generator(batches, output_signature=signature)
-        .map(change, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(2)
-    )
+    counts = np.bincount(labels, minlength=classes)
+    return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
 
-def feature_batches(
-    views: np.ndarray, labels: np.ndarray, classes: int, batch_size: int, seed: int
-) -> Any:
-    """Endless training batches for the head alone; each epoch sees one view, in turn.
+class Shuffled:
+    """Which photos are in which batch.
 
-    Args:
-        views: float32 (views, n, k), pooled features.
-        labels: int (n,).
-        classes: Number of classes.
-        batch_size: Photos in a batch, at most.
-        seed: Of the order.
-
-    Returns:
-        ``tf.data.Dataset`` of float32 (b, k) and float32 (b, classes).
+    All batches are of one size, so that XLA compiles a step once, and a last batch of a single
+    photo does not leave BatchNorm without a variance to learn from: the first few photos of an
+    epoch's order come again at its end. With several devices the size is a multiple of their
+    number.
     """
-    tf = import_tensorflow()
-    targets = one_hot(labels, classes)
 
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for chosen, epoch, _ in shuffled(views.shape[1], batch_size, seed):
-            yield views[epoch % len(views)][chosen], targets[chosen]
+    def __init__(self, count: int, batch_size: int, seed: int, groups: int = 1) -> None:
+        """Plan batches of ``count`` photos, each to be cut into ``groups`` equal parts."""
+        self._count, self._seed = count, seed
+        self.steps = steps_per_epoch(count, batch_size)
+        self._size = steps_per_epoch(steps_per_epoch(count, self.steps), groups) * groups
+        self._epoch, self._order = -1, np.zeros(0, np.int64)
 
-    signature = (
-        tf.TensorSpec((None, views.shape[2]), tf.float32),
-        tf.TensorSpec((None, classes), tf.float32),
-    )
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    def indices(self, epoch: int, step: int) -> np.ndarray:
+        """Indices of the photos of a batch, int64 (b,)."""
+        if epoch != self._epoch:
+            order = epoch_order(self._count, self._seed, epoch)
+            places = np.arange(self.steps * self._size) % self._count
+            self._order, self._epoch = order[places], epoch
+        return self._order[step * self._size : (step + 1) * self._size]
 
 
-def plain_batches(inputs: np.ndarray, labels: np.ndarray, classes: int, batch_size: int) -> Any:
-    """Each photo once, in order and unchanged, for validation.
+class PhotoBatches:
+    """Photos with the parameters of their changes, which the network's first layer applies."""
 
-    Args:
-        inputs: uint8 pixels or float32 features, (n, ...), may be memory-mapped.
-        labels: int (n,).
-        classes: Number of classes.
-        batch_size: Photos in a batch.
+    def __init__(
+        self,
+        photos: Photos,
+        classes: int,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation,
+        class_weights: np.ndarray | None = None,
+        groups: int = 1,
+        chunks: int = 1,
+    ) -> None:
+        """Plan batches.
 
-    Returns:
-        ``tf.data.Dataset`` of float32 (b, ...) and float32 (b, classes).
-    """
-    tf = import_tensorflow()
-    targets = one_hot(labels, classes)
+        Args:
+            photos: The photos.
+            classes: Number of classes.
+            batch_size: Photos in a batch, at most.
+            seed: Of order and changes.
+            augmentation: The changes.
+            class_weights: float32 (classes,); None for no weights.
+            groups: Devices among which a batch is divided.
+            chunks: Parts of a batch that the network is called with.
+        """
+        self._photos, self._targets = photos, one_hot(photos.labels, classes)
+        self._augmentation, self._weights = augmentation, class_weights
+        self._order = Shuffled(len(photos.images), batch_size, seed, groups)
+        self._seed, self._chunks, self.steps = seed, chunks, self._order.steps
 
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(inputs), batch_size):
-            rows = slice(start, start + batch_size)
-            yield inputs[rows].astype(np.float32), targets[rows]
+    def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
+        """uint8 (b, h, w, 3), float32 (b, changes), float32 (b, classes), perhaps (b,)."""
+        chosen = self._order.indices(epoch, step)
+        changes = self._augmentation.draw(self._seed, epoch, step, chosen, self._chunks)
+        targets = self._augmentation.targets(self._targets[chosen], changes, self._chunks)
+        found = (self._photos.images[chosen], changes, targets)
+        return found if self._weights is None else (*found, targets @ self._weights)
 
-    signature = (
-        tf.TensorSpec((None, *inputs.shape[1:]), tf.float32),
-        tf.TensorSpec((None, classes), tf.float32),
-    )
-    count = steps_per_epoch(len(inputs), batch_size)
-    found = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
-    return found.apply(tf.data.experimental.assert_cardinality(count))
+
+class FeatureBatches:
+    """Features of the photos, for the head alone; each epoch sees one view, in turn."""
+
+    def __init__(
+        self,
+        views: np.ndarray,
+        labels: np.ndarray,
+        classes: int,
+        batch_size: int,
+        seed: int,
+        class_weights: np.ndarray | None = None,
+        groups: int = 1,
+    ) -> None:
+        """Plan batches of ``views``, float32 (views, n, k); else as :class:`PhotoBatches`."""
+        self._views, self._targets = views, one_hot(labels, classes)
+        self._weights = class_weights
+        self._order = Shuffled(len(labels), batch_size, seed, groups)
+        self.steps = self._order.steps
+
+    def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
+        """float32 (b, k), float32 (b, classes), perhaps float32 (b,)."""
+        chosen = self._order.indices(epoch, step)
+        targets = self._targets[chosen]
+        found = (self._views[epoch % len(self._views)][chosen], targets)
+        return found if self._weights is None else (*found, targets @ self._weights)
+
+
+class PlainBatches:
+    """Each photo once, in order and unchanged, for validation."""
+
+    def __init__(
+        self,
+        inputs: Pixels | np.ndarray,
+        labels: np.ndarray,
+        classes: int,
+        batch_size: int,
+        changes: int = 0,
+    ) -> None:
+        """Plan batches of pixels or features (n, ...).
+
+        Args:
+            inputs: uint8 pixels or float32 features.
+            labels: int (n,).
+            classes: Number of classes.
+            batch_size: Photos in a batch.
+            changes: Parameters that the network's first layer wants and ignores; 0 if it has
+                no such input.
+        """
+        self._inputs, self._targets = inputs, one_hot(labels, classes)
+        self._size, self._changes = batch_size, changes
+        self.steps = steps_per_epoch(len(inputs), batch_size)
+
+    def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
+        """The inputs (b, ...), perhaps zeros (b, changes), and float32 (b, classes)."""
+        # Indices, not a slice: of copies. TensorFlow may smooth labels where they lie.
+        rows = np.arange(step * self._size, min((step + 1) * self._size, len(self._targets)))
+        inputs, targets = self._inputs[rows], self._targets[rows]
+        if not self._changes:
+            return inputs, targets
+        return inputs, np.zeros((len(rows), self._changes), np.float32), targets

@@ -9,6 +9,12 @@ import click
 
 from edge_runtime.console import EdgeGroup, version_option
 
+from .commands.augment_preview import augment_preview
+from .commands.backbones import backbones
+from .commands.check import check
+from .commands.compare import compare
+from .commands.config import config
+from .commands.crossval import crossval
 from .commands.evaluate import evaluate
 from .commands.fit import fit
 from .commands.sample import sample
@@ -21,7 +27,18 @@ def cli() -> None:
     """Train an image classifier on a folder of photos."""
 
 
-for command in (sample, split, fit, evaluate):
+for command in (
+    sample,
+    check,
+    split,
+    augment_preview,
+    backbones,
+    config,
+    fit,
+    crossval,
+    evaluate,
+    compare,
+):
     cli.add_command(command)
 
 

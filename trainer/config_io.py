@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_runtime import rundir
 from edge_runtime.errors import UsageError
+from edge_runtime.rundir import RunDir
 
-from .config import Config, Section, ValidationError
+from .config import Config
+from .config_augment import kept_augment_keys
+from .config_types import Section, ValidationError
 from .packages import import_module
 
 _PRESETS = Path(__file__).parent / "presets"
@@ -20,31 +24,46 @@ def load_config(
     source: str | os.PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
+    preset: str | None = None,
 ) -> Config:
-    """Build the configuration: defaults, then a file, then options, then assignments.
+    """Build the configuration: each source goes over the one before.
+
+    These are: the defaults; the run that ``model.from_run`` names, wherever that is set; a preset;
+    a file; options; assignments. A new ``augment.level`` keeps the other keys of its section only
+    where they were set on purpose.
 
     Args:
         source: A YAML file, or the name of a shipped preset (:func:`preset_names`).
         options: Dotted keys with their values; None stands for "not given".
         assignments: ``key=value``, the key dotted and the value in YAML, as in
             ``head.epochs=3`` or ``augment.area=[0.8, 1]``.
+        preset: The name of a shipped preset.
 
     Raises:
-        UsageError: No such file or preset, damaged YAML, an unknown key (the message lists the
-            valid ones), or a value out of range.
+        UsageError: No such file, preset or run, damaged YAML, an unknown key (the message lists
+            the valid ones), or a value out of range.
+        ModelError: The run is damaged.
     """
-    data: dict[str, Any] = {}
-    where = ""
-    if source is not None:
-        file = find_config(source)
-        data, where = read_mapping(file), f"{file}: "
-        parse_config(data, where)  # so that a mistake in the file is not blamed on the options
-    for key, value in (options or {}).items():
-        if value is not None:
-            _assign(data, key, value)
-    for assignment in assignments:
-        _assign(data, *parse_assignment(assignment))
+    files = [] if preset is None else [find_preset(preset)]
+    files += [] if source is None else [find_config(source)]
+    given = [item for file in files for item in _read_items(file)]
+    given += [(key, value) for key, value in (options or {}).items() if value is not None]
+    given += [parse_assignment(assignment) for assignment in assignments]
+    data = _merged(given)
+    model = data.get("model")
+    run = model.get("from_run") if isinstance(model, dict) else None
+    if isinstance(run, str) and run:
+        data = _merged(_read_items(RunDir.open(run).path / rundir.CONFIG) + given)
     return parse_config(data)
+
+
+def read_config(file: Path) -> Config:
+    """Read the resolved configuration of a run, which says every key; nothing else is opened.
+
+    Raises:
+        UsageError: As :func:`load_config`.
+    """
+    return parse_config(read_mapping(file), f"{file}: ")
 
 
 def parse_config(data: Mapping[str, Any], where: str = "") -> Config:
@@ -77,23 +96,41 @@ def preset_names() -> list[str]:
     return sorted(file.stem for file in _PRESETS.glob("*.yaml"))
 
 
+def preset_summaries() -> dict[str, str]:
+    """The first comment line of each shipped preset."""
+    files = {name: find_preset(name).read_text(encoding="utf-8") for name in preset_names()}
+    return {name: text.partition("\n")[0].lstrip("# ") for name, text in files.items()}
+
+
 def find_config(source: str | os.PathLike[str]) -> Path:
     """The YAML file that a path or the name of a preset stands for.
 
     Raises:
         UsageError: There is neither.
     """
-    path = Path(source)
+    path, name = Path(source), os.fspath(source)
     if path.is_file():
         return path
-    name = os.fspath(source)
-    preset = _PRESETS / f"{name}.yaml"
     if name in preset_names():
-        return preset
+        return find_preset(name)
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; a YAML file was expected.")
     hint = _near_miss(name, preset_names())
     raise UsageError(f"{path}: no such file, nor a preset.{hint} Presets: {_join(preset_names())}.")
+
+
+def find_preset(name: str) -> Path:
+    """The YAML file of a shipped preset.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if name not in preset_names():
+        hint = _near_miss(name, preset_names()) or (
+            " Name a file with --config." if Path(name).is_file() else ""
+        )
+        raise UsageError(f"no preset {name!r}.{hint} Presets: {_join(preset_names())}.")
+    return _PRESETS / f"{name}.yaml"
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -139,7 +176,30 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set {text}: {value!r} is not a YAML value.") from error
 
 
+def _read_items(file: Path) -> list[tuple[str, Any]]:
+    """Dotted keys and values of a file, which is checked by itself, so that it gets the blame."""
+    data, sections = read_mapping(file), _sections()
+    parse_config(data, f"{file}: ")
+    items: list[tuple[str, Any]] = []
+    for name, value in data.items():
+        if name in sections:
+            keys = sorted(value or {}, key=lambda key: key != "level")  # level resets the others
+            items += [(f"{name}.{key}", value[key]) for key in keys]
+        else:
+            items.append((name, value))
+    return items
+
+
+def _merged(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key, value in items:
+        _assign(data, key, value)
+    return data
+
+
 def _assign(data: dict[str, Any], key: str, value: Any) -> None:
+    if key == "augment.level":
+        data["augment"] = kept_augment_keys(data.get("augment"), value)
     *parents, last = key.split(".")
     for parent in parents:
         inner = data.get(parent)
@@ -177,16 +237,37 @@ def _explain(problem: Mapping[str, Any]) -> str:
 
 
 def _near_miss_anywhere(name: str) -> str:
-    homes = {
-        key: f"{s}.{key}" for s, section in _sections().items() for key in section.model_fields
-    }
-    near = difflib.get_close_matches(name, homes, n=1, cutoff=0.8)
-    return f" Did you mean {homes[near[0]]}?" if near else ""
+    """Keys of all sections, and the sections, that look like one in the wrong place."""
+    homes: dict[str, list[str]] = {key: [key] for key in Config.model_fields}
+    for section, kind in _sections().items():
+        for key in kind.model_fields:
+            homes.setdefault(key, []).append(f"{section}.{key}")
+    near = _similar(name, homes, cutoff=0.8)
+    return _did_you_mean([home for key in near for home in homes[key]])
 
 
 def _near_miss(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+    return _did_you_mean(_similar(name, list(known)))
+
+
+def _similar(name: str, known: Collection[str], cutoff: float = 0.6) -> list[str]:
+    """Names spelt alike; those that hold the name's words; those that it is the initials of."""
+
+    def held(other: str) -> bool:
+        words = other.split("_")
+        return f"_{name}_" in f"_{other}_" or name == "".join(word[0] for word in words if word)
+
+    if name in known:
+        return [name]
+    near = difflib.get_close_matches(name, known, cutoff=cutoff)
+    return near + [other for other in known if other not in near and held(other)]
+
+
+def _did_you_mean(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    *others, last = names
+    return f" Did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
 
 
 def _join(names: Iterable[str]) -> str:

@@ -5,16 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import BinaryIO
+from dataclasses import dataclass
 
-import numpy as np
-
-from edge_runtime.errors import DatasetError, ImageError, UsageError
-from edge_runtime.files import atomic_file, sha256_file
-from edge_runtime.manifest import PreprocessSpec
-from edge_runtime.preprocess import preprocess
+from edge_runtime.errors import DatasetError, UsageError
 
 from .folders import (
     PARTS,
@@ -61,17 +54,20 @@ def index_dataset(
     folder: str | os.PathLike[str],
     ratios: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
+    group_by: str | None = None,
 ) -> Dataset:
-    """List the photos of a data set without opening them.
+    """List the photos of a data set; opened are those of a folder to split that have one size.
 
     Args:
         folder: ``train/ val/ test/`` with a folder for each class (``test`` may be absent), or
             one folder of class folders, which is then split, stratified.
         ratios: Shares of train, val and test, for a folder that is not split.
         seed: Which of the possible splits, for a folder that is not split.
+        group_by: Regular expression of photos that stay in one part, for a folder that is not
+            split, see :func:`trainer.grouping.match_group`.
 
     Returns:
-        The data set; ``sha256`` of its samples is empty until :func:`decode_part` fills it.
+        The data set; ``sha256`` of its samples is empty until :func:`trainer.pixels.load_part` fills it.
 
     Raises:
         UsageError: The folder does not exist, or the ratios make no sense.
@@ -82,7 +78,7 @@ def index_dataset(
     else:
         if check_ratios(ratios)[1] <= 0:
             raise UsageError("Ratios: the one of val must be above 0; training needs it.")
-        by_part = split_classes(folder, ratios, seed)
+        by_part = split_classes(folder, ratios, seed, group_by)
     names = tuple(by_part["train"])
     parts = {
         part: [
@@ -93,57 +89,6 @@ def index_dataset(
         for part in PARTS
     }
     return Dataset(names, parts)
-
-
-def decode_part(
-    samples: Sequence[Sample],
-    spec: PreprocessSpec,
-    cache_file: str | os.PathLike[str],
-    part: str,
-) -> tuple[np.ndarray, np.ndarray, list[Sample], list[tuple[str, str]]]:
-    """Decode the photos of a part once, with the one preprocessing, into a file.
-
-    A photo that cannot be read is left out with a warning.
-
-    Args:
-        samples: Photos to decode.
-        spec: Size and rule.
-        cache_file: ``.npy`` file to write; it stays mapped while the images are in use.
-        part: Name for messages.
-
-    Returns:
-        images: uint8 (n, height, width, 3) RGB, read-only, mapped from ``cache_file``.
-        labels: int32 (n,), class indices.
-        kept: The n samples that could be read, in order, with their checksum.
-        failures: Path and reason of each one that could not.
-
-    Raises:
-        DatasetError: More than 5 % of the part is unreadable, or every photo of a class of the
-            part ``train``.
-        SystemFailure: Disk full or no permission.
-    """
-    kept: list[Sample] = []
-    failures: list[tuple[str, str]] = []
-    pool = ThreadPoolExecutor()
-    try:
-        # Written as a stream: a full disk is an error here, but a crash (SIGBUS) under a map.
-        with atomic_file(cache_file) as temporary, open(temporary, "wb") as stream:
-            _write_header(stream, len(samples), spec)
-            results = pool.map(lambda sample: _decode(sample, spec), samples)
-            for sample, result in zip(samples, results, strict=True):
-                if isinstance(result, str):
-                    failures.append((sample.path, result))
-                else:
-                    stream.write(result[0].tobytes())
-                    kept.append(replace(sample, sha256=result[1]))
-            _check_failures(samples, kept, failures, part)
-            if failures:  # numpy pads the header so that the first axis may change in place
-                stream.seek(0)
-                _write_header(stream, len(kept), spec)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    labels = np.array([sample.label for sample in kept], np.int32)
-    return _map(cache_file, len(kept), spec), labels, kept, failures
 
 
 def _read_parts(folder: str | os.PathLike[str]) -> dict[str, dict[str, list[str]]]:
@@ -188,22 +133,23 @@ def _check_part(folder: str, photos: dict[str, list[str]], training: dict[str, l
         )
 
 
-def _decode(sample: Sample, spec: PreprocessSpec) -> tuple[np.ndarray, str] | str:
-    """Pixels and checksum of a photo, or why it cannot be read."""
-    try:
-        return preprocess(sample.path, spec), sha256_file(sample.path)
-    except ImageError as error:
-        return str(error).removeprefix(f"{sample.path}: ")
-    except OSError as error:  # it went away between the two
-        return f"{error.strerror}."
-
-
-def _check_failures(
+def check_failures(
     samples: Sequence[Sample],
     kept: Sequence[Sample],
     failures: Sequence[tuple[str, str]],
     part: str,
 ) -> None:
+    """Warn of photos that cannot be read.
+
+    Args:
+        samples: All photos of a part.
+        kept: Those that can be read.
+        failures: Path and reason of the others.
+        part: Name for messages.
+
+    Raises:
+        DatasetError: More than 5 % of the part, or every photo of a class of ``train``.
+    """
     if len(failures) > UNREADABLE_LIMIT * len(samples):
         shown = [f"  {path}: {reason}" for path, reason in failures[:_SHOWN_FAILURES]]
         if len(failures) > len(shown):
@@ -222,15 +168,3 @@ def _check_failures(
                 f"{part}: no photo of the class of {sample.path} can be read. "
                 "Replace them or remove the class."
             )
-
-
-def _write_header(stream: BinaryIO, count: int, spec: PreprocessSpec) -> None:
-    shape = (count, spec.height, spec.width, 3)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, header)
-
-
-def _map(cache_file: str | os.PathLike[str], count: int, spec: PreprocessSpec) -> np.ndarray:
-    if count == 0:  # nothing cannot be mapped
-        return np.zeros((0, spec.height, spec.width, 3), np.uint8)
-    return np.lib.format.open_memmap(cache_file, mode="r")

@@ -82,7 +82,7 @@ def class_photos(folder: str | os.PathLike[str]) -> dict[str, list[str]]:
             len(stray),
         )
     for name in names:
-        _check_name(name, folder)
+        check_name(name, folder)
     return {name: find_photos(os.path.join(folder, name)) for name in names}
 
 
@@ -132,8 +132,14 @@ def _photos_directly_in(folder: str | os.PathLike[str]) -> list[str]:
         ]
 
 
-def _check_name(name: str, folder: str | os.PathLike[str]) -> None:
-    # Class names go into JSON (UTF-8), into labels.txt (one a line) and into model files.
+def check_name(name: str, folder: str | os.PathLike[str]) -> None:
+    """Refuse the name of a class folder that cannot be a label.
+
+    Class names go into JSON (UTF-8), into labels.txt (one a line) and into model files.
+
+    Raises:
+        DatasetError: It is not UTF-8 text, or has a control character.
+    """
     try:
         name.encode("utf-8")
     except UnicodeEncodeError as error:

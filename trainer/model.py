@@ -9,12 +9,15 @@ Localization"), so nothing else may stand between them.
 from __future__ import annotations
 
 import contextlib
+import difflib
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from edge_runtime.backends.full_model import import_keras
 from edge_runtime.errors import UsageError
 
+from .augment import Augmentation
 from .backbones import Backbone, build_base
 from .weights import copy_weights
 
@@ -76,7 +79,9 @@ def part_of(model: Any, output: str) -> Any:
     return import_keras().Model(model.input, model.get_layer(output).output, name=f"to_{output}")
 
 
-def float32_copy(model: Any, backbone: Backbone, size: int, classes: int, dropout: float) -> Any:
+def float32_copy(
+    model: Any, backbone: Backbone, size: int | None, classes: int, dropout: float
+) -> Any:
     """The classifier with the same weights in a float32 graph.
 
     A graph that was built for ``mixed_float16`` holds casts that a device pays for.
@@ -98,16 +103,18 @@ def freeze_backbone(model: Any) -> None:
         layer.trainable = False
 
 
-def unfreeze_from(model: Any, index: int) -> None:
+def unfreeze_from(model: Any, fine_tune_at: int | float | str) -> None:
     """Phase 2: train the head, and the backbone from a layer up; BatchNorm stays as it is.
 
     A frozen BatchNormalization runs in inference mode: the statistics of a few hundred photos
-    would spoil those of ImageNet (github.com/keras-team/keras/issues/9965).
+    would spoil those of ImageNet (github.com/keras-team/keras/issues/9965). LayerNormalization
+    (ConvNeXt) has no statistics of other photos, and is trained like any layer.
 
     Args:
         model: The classifier.
-        index: Of the first layer of :func:`backbone_layers` that is trained.
+        fine_tune_at: As for :func:`fine_tune_index`.
     """
+    index = fine_tune_index(model, fine_tune_at)
     for number, layer in enumerate(backbone_layers(model)):
         layer.trainable = number >= index and not is_batchnorm(layer)
 
@@ -130,16 +137,89 @@ def is_batchnorm(layer: Any) -> bool:
     return isinstance(layer, import_keras().layers.BatchNormalization)
 
 
-def check_fine_tune_at(model: Any, index: int) -> None:
-    """Raise UsageError if the backbone has no layer ``index``."""
-    count = len(backbone_layers(model))
-    if index >= count:
+def fine_tune_index(model: Any, value: int | float | str) -> int:
+    """The first backbone layer that phase 2 trains, counted from 0.
+
+    Args:
+        model: The classifier or its backbone.
+        value: That index; or the share of the layers that stay frozen, from 0.0 to below 1.0; or
+            the name of a layer, or the beginning of the names of a block's layers.
+
+    Raises:
+        UsageError: The backbone has no such layer; the message lists the near misses.
+    """
+    names = [layer.name for layer in backbone_layers(model)]
+    if isinstance(value, str):
+        # A whole name first: block_1 must not stand for block_10, nor conv1 for conv1_pad.
+        found = [i for i, name in enumerate(names) if name == value] or [
+            i for i, name in enumerate(names) if name.startswith(value)
+        ]
+        if not found:
+            raise UsageError(
+                f"model.fine_tune_at: this backbone has no layer whose name begins with {value!r}."
+                f"{_near_misses(value, names)} It has the layers {names[0]} to {names[-1]}; "
+                "`edge-train backbones --layers NAME` lists them."
+            )
+        return found[0]
+    index = value
+    if isinstance(value, float) and 0 <= value < 1:
+        index = min(round(value * len(names)), len(names) - 1)
+    if isinstance(index, float) or not 0 <= index < len(names):
         raise UsageError(
-            f"model.fine_tune_at: this backbone has the layers 0 to {count - 1}, found {index}. "
-            "Name one of them, or set finetune.epochs to 0 to train the head alone."
+            f"model.fine_tune_at: this backbone has the layers 0 to {len(names) - 1}, found "
+            f"{value}. Name one of them, or set finetune.epochs to 0 to train the head alone."
         )
+    return index
+
+
+def _near_misses(value: str, names: list[str]) -> str:
+    """Names, and beginnings of names up to an underscore, that look like ``value``."""
+    words = [name.split("_") for name in names]
+    known = {"_".join(part[:end]) for part in words for end in range(1, len(part) + 1)}
+    near = difflib.get_close_matches(value, sorted(known), n=3)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def count_trainable(model: Any) -> int:
     """Number of trained values."""
-    return int(sum(weight.shape.num_elements() for weight in model.trainable_weights))
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def with_changes(model: Any, augmentation: Augmentation, always: bool = False) -> Any:
+    """A network that changes the photos first, on the device that it runs on.
+
+    Args:
+        model: ``keras.Model`` from float32 (n, h, w, 3); the result shares its layers.
+        augmentation: The changes.
+        always: Whether the photos are changed in inference mode, too.
+
+    Returns:
+        A ``keras.Model`` from ``photo``, uint8 (n, h, w, 3), and ``changes``, float32
+        (n, augmentation.width), to what ``model`` gives.
+    """
+    keras = import_keras()
+    photo = keras.Input(model.input_shape[1:], name="photo", dtype="uint8")
+    changes = keras.Input((augmentation.width,), name="changes", dtype=FLOAT32)
+    layer = augmentation.layer()
+    seen = (layer if always else _only_in_training(layer))([photo, changes])
+    return keras.Model([photo, changes], model(seen), name="with_changes")
+
+
+def _only_in_training(layer: Any) -> Any:
+    ops = import_keras().ops
+
+    class OnlyInTraining(import_keras().layers.Layer):  # type: ignore[misc]  # Keras is untyped
+        def __init__(self) -> None:
+            super().__init__(dtype=FLOAT32, autocast=False, name="only_in_training")
+            self.layer = layer
+
+        def build(self, shapes: Any) -> None:
+            self.layer.build(shapes)
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            return self.layer(inputs) if training else ops.cast(inputs[0], FLOAT32)
+
+        def compute_output_shape(self, shapes: Any) -> Any:
+            return shapes[0]
+
+    return OnlyInTraining()

@@ -104,7 +104,8 @@ def format_metrics_table(metrics: Mapping[str, Any], title: str) -> str:
     """Figures of :func:`trainer.metrics.classification_metrics` as text for a terminal.
 
     Args:
-        metrics: The figures.
+        metrics: The figures; with those that :func:`trainer.evaluate.evaluate_run` adds, there
+            are lines about calibration, the "unknown" threshold and suspected label errors, too.
         title: First words of the first line, e.g. ``validation``.
 
     Returns:
@@ -115,14 +116,42 @@ def format_metrics_table(metrics: Mapping[str, Any], title: str) -> str:
         f"{title}: accuracy {metrics['accuracy']:.1%} ({right} of {metrics['n']} photos), "
         f"log loss {metrics['log_loss']:.3f}, macro F1 {metrics['macro_f1']:.3f}"
     ]
-    width = max(map(_columns, (*metrics["per_class"], "class")))
-    lines.append(_pad("class", width) + "  precision  recall      F1  photos")
+    lines.append(", ".join(_more_figures(metrics)))
+    width = max(map(columns, (*metrics["per_class"], "class")))
+    lines.append(pad("class", width) + "  precision  recall      F1  photos")
     for name, row in metrics["per_class"].items():
         lines.append(
-            f"{_pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  "
+            f"{pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  "
             f"{row['f1']:6.3f}  {row['support']:6d}"
         )
+    if unknown := metrics.get("unknown"):
+        accuracy = unknown["accuracy"]
+        of_these = "none of them" if accuracy is None else f"{accuracy:.1%} of these"
+        lines.append(
+            f"unknown below {unknown['threshold']:.4f}: {unknown['coverage']:.1%} answered, "
+            f"{of_these} right"
+        )
+    if suspects := metrics.get("label_errors", {}).get("suspects"):
+        first = suspects[0]
+        lines.append(
+            f"{len(suspects)} suspected label errors, the surest {first['path']}: labelled "
+            f"{first['label']}, rather {first['suggestion']}"
+        )
     return "\n".join(lines)
+
+
+def _more_figures(metrics: Mapping[str, Any]) -> list[str]:
+    interval = metrics["accuracy_interval"]
+    found = [f"95 % interval {interval['low']:.1%} to {interval['high']:.1%}"]
+    found += [f"top-{k} {share:.1%}" for k, share in metrics["top_k"].items()]
+    found.append(f"balanced accuracy {metrics['balanced_accuracy']:.1%}")
+    if metrics["macro_roc_auc"] is not None:
+        found.append(f"ROC-AUC {metrics['macro_roc_auc']:.3f}")
+    if both := metrics.get("calibration"):
+        after = both["calibrated"]
+        before = f" ({both['raw']['ece']:.1%} before the temperature)" if after else ""
+        found.append(f"ECE {(after or both['raw'])['ece']:.1%}{before}")
+    return found
 
 
 def _figure(width: float, height: float) -> Any:
@@ -177,7 +206,7 @@ def _shorten(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
     """Columns that a text takes on a terminal: Chinese letters two, accents of their own none."""
     return sum(
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "FW")
@@ -185,5 +214,6 @@ def _columns(text: str) -> int:
     )
 
 
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _columns(text))
+def pad(text: str, width: int) -> str:
+    """A text with blanks behind it, to a number of columns on a terminal."""
+    return text + " " * (width - columns(text))

@@ -2,25 +2,82 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
 import os
-import shutil
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from edge_runtime.errors import DatasetError, SystemFailure, UsageError
+from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.files import atomic_folder, is_hidden, refuse_existing
 
 from .folders import PARTS, is_split, training_photos
-from .packages import import_module
+from .grouping import (
+    compile_pattern,
+    equal_files,
+    group_keys,
+    join_groups,
+    match_group,
+    similar_photos,
+)
+from .placing import Link, place_photo
+from .stratify import check_ratios, stratified_parts
+
+__all__ = [
+    "SplitPlan",
+    "assign_parts",
+    "check_ratios",
+    "count_parts",
+    "create_train_val_test_split",
+    "plan_split",
+    "split_classes",
+    "split_folder",
+    "stratified_parts",
+]
 
 _log = logging.getLogger("trainer")
 
-_SUM_TOLERANCE = 1e-6
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Which photo goes to which part, and what is kept together.
+
+    Attributes:
+        parts: Paths by part and class.
+        groups: Number of groups of two or more photos.
+        grouped: Number of photos in them.
+        unmatched: Photos that ``group_by`` did not match; None without ``group_by``.
+    """
+
+    parts: dict[str, dict[str, list[str]]]
+    groups: int
+    grouped: int
+    unmatched: int | None = None
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Number of photos by part and class."""
+        return count_parts(self.parts)
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The share of the photos that each part got."""
+        totals = {part: sum(classes.values()) for part, classes in self.counts.items()}
+        return {part: total / sum(totals.values()) for part, total in totals.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "counts": self.counts,
+            "ratios": self.ratios,
+            "groups": {
+                "groups": self.groups,
+                "photos": self.grouped,
+                "unmatched": self.unmatched,
+            },
+        }
 
 
 def create_train_val_test_split(
@@ -31,12 +88,16 @@ def create_train_val_test_split(
     test_ratio: float = 0.1,
     seed: int = 0,
     overwrite: bool = False,
+    *,
+    group_by: str | None = None,
+    near_duplicates: bool = False,
+    link: Link = "copy",
 ) -> dict[str, dict[str, int]]:
     """Copy a folder of class folders into ``train/ val/ test/``, each class in proportion.
 
     The same photos, ratios and seed give the same split, whatever order the file system lists
     them in. Photos keep their name, their place below the class folder, and their times. Files
-    that are not photos are not copied.
+    that are not photos are not copied. Equal files stay in one part.
 
     Args:
         source: Folder that holds a folder for each class; it stays as it is.
@@ -46,17 +107,45 @@ def create_train_val_test_split(
         test_ratio: Share for the test; 0 for none, then there is no ``test`` folder.
         seed: Which of the possible splits.
         overwrite: Whether an existing destination may be replaced as a whole.
+        group_by: Regular expression; photos of one group stay in one part, see
+            :func:`trainer.grouping.match_group`.
+        near_duplicates: Whether photos that look the same stay in one part, too.
+        link: ``copy``; ``hard`` for a second name of the file; ``symlink`` for a link to the
+            photo's absolute path, so that the destination may be moved, but not the source.
 
     Returns:
         Number of photos by part and class, of the parts that were made.
 
     Raises:
-        UsageError: ``source`` does not exist, the ratios make no sense or the folders overlap.
+        UsageError: ``source`` does not exist, the ratios make no sense, the folders overlap,
+            ``group_by`` matches nothing, or hard links are not possible here.
         OutputExists: ``destination`` exists and ``overwrite`` is false.
-        DatasetError: The source is no folder of classes, or has too few photos of a class.
+        DatasetError: The source is no folder of classes, or has too few photos (or groups) of a
+            class.
+        MissingComponent: scikit-learn or, for ``near_duplicates``, ImageHash is not installed.
         SystemFailure: Disk full or no permission.
     """
-    ratios = check_ratios((train_ratio, val_ratio, test_ratio))
+    ratios = (train_ratio, val_ratio, test_ratio)
+    plan = split_folder(
+        source, destination, ratios, seed, overwrite, group_by, near_duplicates, link
+    )
+    return plan.counts
+
+
+def split_folder(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    ratios: Sequence[float],
+    seed: int = 0,
+    overwrite: bool = False,
+    group_by: str | None = None,
+    near_duplicates: bool = False,
+    link: Link = "copy",
+) -> SplitPlan:
+    """:func:`create_train_val_test_split`, with what was kept together in the answer."""
+    ratios = check_ratios(ratios)
+    if group_by is not None:
+        compile_pattern(group_by)
     _check_apart(source, destination)
     refuse_existing(destination, overwrite)
     if is_split(source):
@@ -64,35 +153,77 @@ def create_train_val_test_split(
             f"{os.fspath(source)}: holds train/, val/ or test/ already. Train on it as it is, or "
             "name a folder that holds a folder for each class."
         )
-    parts = split_classes(source, ratios, seed)
+    plan = plan_split(source, ratios, seed, group_by, near_duplicates)
     with atomic_folder(destination, overwrite) as folder:
-        for part, classes in parts.items():
+        for part, classes in plan.parts.items():
             for paths in classes.values():
                 for path in paths:
-                    _copy(path, folder / part / os.path.relpath(path, source))
-    counts = count_parts(parts)
-    _log_left_out(source, sum(sum(classes.values()) for classes in counts.values()))
-    return counts
+                    place_photo(path, folder / part / os.path.relpath(path, source), link)
+    _log_left_out(source, sum(sum(classes.values()) for classes in plan.counts.values()))
+    return plan
+
+
+def plan_split(
+    folder: str | os.PathLike[str],
+    ratios: Sequence[float],
+    seed: int,
+    group_by: str | None = None,
+    near_duplicates: bool = False,
+) -> SplitPlan:
+    """Divide the photos of a folder of class folders; nothing is written.
+
+    Equal files are kept together in any case: only photos of one size are opened for that.
+
+    Raises:
+        UsageError: The folder does not exist, the ratios make no sense, or ``group_by`` is no
+            regular expression or matches nothing.
+        DatasetError: It cannot be trained on, or has too few photos (or groups) of a class.
+        MissingComponent: ImageHash is not installed, with ``near_duplicates``.
+    """
+    photos = training_photos(folder)
+    paths = [path for found in photos.values() for path in found]
+    together = equal_files(paths)
+    unmatched = None
+    if group_by is not None:
+        keys: dict[str, list[int]] = {}
+        for index, key in enumerate(group_keys(paths, group_by)):
+            keys.setdefault(key, []).append(index)
+        together += keys.values()
+        pattern = compile_pattern(group_by)
+        unmatched = sum(match_group(path, pattern) is None for path in paths)
+        if unmatched:
+            _log.warning(
+                "group-by %r does not match %d of %d photos; each of these is a group of its own.",
+                group_by,
+                unmatched,
+                len(paths),
+            )
+    if near_duplicates:
+        together += similar_photos(paths)
+    groups = join_groups(len(paths), together)
+    try:
+        parts = assign_parts(photos, ratios, seed, groups)
+    except DatasetError as error:
+        raise DatasetError(f"{os.fspath(folder)}: {error}") from error
+    several = [size for size in Counter(groups).values() if size > 1]
+    return SplitPlan(parts, len(several), sum(several), unmatched)
 
 
 def split_classes(
-    folder: str | os.PathLike[str], ratios: Sequence[float], seed: int
+    folder: str | os.PathLike[str],
+    ratios: Sequence[float],
+    seed: int,
+    group_by: str | None = None,
 ) -> dict[str, dict[str, list[str]]]:
-    """:func:`assign_parts` of the photos of a folder of class folders.
-
-    Raises:
-        UsageError: The folder does not exist, or the ratios make no sense.
-        DatasetError: It cannot be trained on, or has too few photos of a class.
-    """
-    photos = training_photos(folder)
-    try:
-        return assign_parts(photos, ratios, seed)
-    except DatasetError as error:
-        raise DatasetError(f"{os.fspath(folder)}: {error}") from error
+    """The parts of :func:`plan_split`: paths by part and class."""
+    return plan_split(folder, ratios, seed, group_by).parts
 
 
 def assign_parts(
-    photos: dict[str, list[str]], ratios: Sequence[float], seed: int
+    photos: dict[str, list[str]],
+    ratios: Sequence[float],
+    seed: int,
+    groups: Sequence[int] | None = None,
 ) -> dict[str, dict[str, list[str]]]:
     """Divide the photos of each class among the parts whose ratio is above 0.
 
@@ -100,13 +231,15 @@ def assign_parts(
         photos: Paths by class name, sorted, as :func:`trainer.folders.class_photos` gives them.
         ratios: Shares of train, val and test.
         seed: Which of the possible splits.
+        groups: Number of the group of each photo, in the order of ``photos``; photos of one
+            group go to one part. None if each is its own.
 
     Returns:
         Paths by part and class; every part has every class, each in the order of ``photos``.
 
     Raises:
         UsageError: The ratios make no sense.
-        DatasetError: A class has too few photos.
+        DatasetError: A class has too few photos or groups.
     """
     labels = [name for name, paths in photos.items() for _ in paths]
     paths = [path for paths in photos.values() for path in paths]
@@ -115,9 +248,8 @@ def assign_parts(
         for part, ratio in zip(PARTS, ratios, strict=True)
         if ratio > 0
     }
-    for label, path, part in zip(
-        labels, paths, stratified_parts(labels, ratios, seed), strict=True
-    ):
+    assigned = stratified_parts(labels, ratios, seed, groups)
+    for label, path, part in zip(labels, paths, assigned, strict=True):
         parts[part][label].append(path)
     return parts
 
@@ -130,108 +262,6 @@ def count_parts(parts: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, i
     }
 
 
-def stratified_parts(labels: Sequence[str], ratios: Sequence[float], seed: int) -> list[str]:
-    """Assign items to train, val and test, in proportion within each label.
-
-    Each label is divided by the largest-remainder method, ties broken at random, and every part
-    with a ratio above 0 gets at least one item of it. Which items, is drawn from the seed and
-    the label alone: adding a class does not move the photos of another.
-
-    Args:
-        labels: Label of each item. The caller fixes the order (sorted paths).
-        ratios: Shares of train, val and test, as :func:`check_ratios` takes them.
-        seed: Which of the possible splits.
-
-    Returns:
-        ``train``, ``val`` or ``test`` for each item.
-
-    Raises:
-        UsageError: The ratios make no sense.
-        DatasetError: A label has fewer items than there are parts to fill.
-    """
-    shares = check_ratios(ratios)
-    members: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        members.setdefault(label, []).append(index)
-    result = [""] * len(labels)
-    needed = [part for part, share in zip(PARTS, shares, strict=True) if share > 0]
-    for label, indices in sorted(members.items()):
-        if len(indices) < len(needed):
-            raise DatasetError(
-                f"class {label!r} has {len(indices)} photo{'s' * (len(indices) != 1)}, and "
-                f"{', '.join(needed)} need one each: at least {len(needed)} were expected. "
-                "Add photos of it or remove the class."
-            )
-        random = _random(seed, label)
-        sizes = _part_sizes(len(indices), shares, random)
-        for part, chosen in zip(PARTS, _draw(indices, sizes, random), strict=True):
-            for index in chosen:
-                result[index] = part
-    return result
-
-
-def check_ratios(ratios: Sequence[float]) -> tuple[float, float, float]:
-    """Return the shares of train, val and test if they can be ones.
-
-    Raises:
-        UsageError: Not three numbers, one below 0, train not above 0, or their sum not 1.
-    """
-    found = ", ".join(f"{ratio:g}" for ratio in ratios)
-    if len(ratios) != 3 or not all(math.isfinite(ratio) and ratio >= 0 for ratio in ratios):
-        raise UsageError(
-            f"Ratios: expected three numbers from 0 to 1 for train, val and test, found {found}."
-        )
-    if ratios[0] <= 0:
-        raise UsageError(f"Ratios: the one of train must be above 0, found {found}.")
-    if abs(sum(ratios) - 1) > _SUM_TOLERANCE:
-        raise UsageError(f"Ratios: expected a sum of 1, found {found} = {sum(ratios):g}.")
-    train, val, test = ratios
-    return train, val, test
-
-
-def _random(seed: int, label: str) -> np.random.RandomState:
-    # RandomState because numpy promises to keep its stream; a Generator's may change.
-    digest = hashlib.sha256(f"{seed}:{label}".encode("utf-8", "surrogateescape")).digest()
-    return np.random.RandomState(int.from_bytes(digest[:4], "little"))
-
-
-def _part_sizes(count: int, shares: Iterable[float], random: np.random.RandomState) -> list[int]:
-    exact = [count * share for share in shares]
-    sizes = [math.floor(value + _SUM_TOLERANCE) for value in exact]
-    # Rounded, so that 1 - 0.8 - 0.1 ties with 0.1. Ties are drawn: always the same part would
-    # get a photo too many of every class of the same size.
-    remainders = [round(value - size, 5) for value, size in zip(exact, sizes, strict=True)]
-    ranks = random.permutation(len(exact))
-    order = sorted(range(len(exact)), key=lambda part: (-remainders[part], ranks[part]))
-    for part in order[: count - sum(sizes)]:
-        sizes[part] += 1
-    for part, value in enumerate(exact):
-        if value > 0 and sizes[part] == 0:
-            sizes[int(np.argmax(sizes))] -= 1
-            sizes[part] = 1
-    return sizes
-
-
-def _draw(
-    indices: list[int], sizes: list[int], random: np.random.RandomState
-) -> tuple[list[int], list[int], list[int]]:
-    # Class by class with fixed sizes: train_test_split(stratify=...) over all classes may leave a
-    # part without a small class, and refuses a class of one.
-    train_test_split = import_module(
-        "sklearn.model_selection", "scikit-learn", "split photos"
-    ).train_test_split
-    train, rest, val, test = indices, [], [], []
-    if sizes[0] < len(indices):
-        train, rest = train_test_split(indices, train_size=sizes[0], random_state=random)
-    if sizes[1] and sizes[2]:
-        val, test = train_test_split(rest, train_size=sizes[1], random_state=random)
-    elif sizes[1]:
-        val = rest
-    else:
-        test = rest
-    return train, val, test
-
-
 def _check_apart(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
     inner, outer = Path(destination).resolve(), Path(source).resolve()
     if inner == outer or outer in inner.parents or inner in outer.parents:
@@ -239,18 +269,6 @@ def _check_apart(source: str | os.PathLike[str], destination: str | os.PathLike[
             f"{os.fspath(destination)}: the destination may neither be the source "
             f"{os.fspath(source)} nor lie inside or around it. Choose a folder beside it."
         )
-
-
-def _copy(path: str, target: Path) -> None:
-    if not os.path.isfile(path):
-        raise DatasetError(f"{path}: not a regular file, or a link to nothing. Remove it.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copy2(path, target)
-    except PermissionError as error:
-        raise SystemFailure(
-            f"{error.filename}: {error.strerror}. Check its permissions."
-        ) from error
 
 
 def _log_left_out(source: str | os.PathLike[str], copied: int) -> None:

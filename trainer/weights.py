@@ -5,9 +5,12 @@ pixels by the deviations (x - mean) / std. Keras's official files hold these dev
 *variance* of the Normalization layer, whose square root it takes, and
 ``keras.applications.EfficientNetB0`` mends that with a second Rescaling by 1/sqrt(std), but only
 if it is called with ``weights="imagenet"``. A file that was made for the graph without the second
-Rescaling holds the squares instead. Here the graph is always the one without; what an official
-file holds is squared when it is loaded, which gives the same function:
-((x - mean) / sqrt(std)) / sqrt(std) = (x - mean) / sqrt(std ** 2).
+Rescaling holds the squares instead. Here the graph is always the one without. Weights that come
+with their graph (downloaded, or in a ``.keras`` file) say by its layers which of the two they were
+trained in; the second Rescaling is then folded into the variance, which gives the same function:
+((x - mean) / sqrt(variance)) * scale = (x - mean) / sqrt(variance / scale ** 2). Weights without a
+graph (``.weights.h5``, ``.h5``) are told by their numbers: plain deviations are squared.
+B0 to B7 share all this. EfficientNetV2 does not: its Normalization holds constants, no weights.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import contextlib
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,7 @@ class WeightsSource:
     """Where a backbone's weights came from.
 
     Attributes:
-        kind: ``imagenet``, ``none`` or ``file``.
+        kind: ``imagenet``, ``none``, ``file``, or ``run`` (see :mod:`trainer.warm_start`).
         path: The file; None for the others.
         sha256: Of the file.
     """
@@ -96,11 +99,11 @@ def load_weights(base: Any, backbone: Backbone, weights: str) -> WeightsSource:
     if weights == NONE:
         return WeightsSource(NONE)
     if weights == IMAGENET:
-        _copy_layers(_official(backbone), base, f"ImageNet weights of {backbone.name}")
+        copy_layers(_download(backbone), base, f"ImageNet weights of {backbone.name}")
         return WeightsSource(IMAGENET)
     if weights.endswith(".keras"):
         what = f"{weights}: does not fit {backbone.name}"
-        _copy_layers(load_keras_model(weights), base, what)
+        copy_layers(load_keras_model(weights), base, what)
     else:
         _load_h5(base, backbone, weights)
         _square_deviations(base)
@@ -129,14 +132,18 @@ def _download_timeout() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _official(backbone: Backbone) -> Any:
-    """The backbone as Keras builds it for its own ImageNet weights."""
+def _keras_own(backbone: Backbone, weights: str | None) -> Any:
+    """The backbone as ``keras.applications`` builds it; its weights fit any input size."""
     builder = getattr(import_keras().applications, backbone.application)
+    return builder(include_top=False, weights=weights, input_shape=(224, 224, 3))
+
+
+def _download(backbone: Backbone) -> Any:
+    """The backbone as Keras builds it for its own ImageNet weights."""
     try:
         # Keras reports the download on stdout, which is for results.
         with _download_timeout(), contextlib.redirect_stdout(sys.stderr):
-            # 224 is what the weights were made for; they fit any size.
-            return builder(include_top=False, weights="imagenet", input_shape=(224, 224, 3))
+            return _keras_own(backbone, IMAGENET)
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise MissingComponent(
             f"The ImageNet weights of {backbone.name} could not be downloaded ({first_line(error)}). "
@@ -146,10 +153,12 @@ def _official(backbone: Backbone) -> Any:
 
 
 def _load_h5(base: Any, backbone: Backbone, path: str) -> None:
+    # Keras maps such a file to layers by their place in the graph, so it needs its own.
+    target = base if backbone.features is None else _keras_own(backbone, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a mismatch is an error below
-            base.load_weights(path)
+            target.load_weights(path)
     except OSError as error:
         raise DataError(
             f"{path}: not an HDF5 weights file, or cut off ({_telling_line(error)}). Fetch it again."
@@ -159,6 +168,8 @@ def _load_h5(base: Any, backbone: Backbone, path: str) -> None:
             f"{path}: does not fit {backbone.name}; first mismatch: {_telling_line(error)} "
             f"Expected the weights of {backbone.application}(include_top=False)."
         ) from error
+    if target is not base:
+        copy_layers(target, base, f"{path}: does not fit {backbone.name}")
 
 
 def _telling_line(error: Exception) -> str:
@@ -169,8 +180,12 @@ def _telling_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _copy_layers(source: Any, base: Any, what: str) -> None:
-    """Copy layer by layer, in order; what follows the backbone in ``source`` is left out."""
+def copy_layers(source: Any, base: Any, what: str) -> None:
+    """Copy weights layer by layer, in order; what follows the backbone in ``source`` is left out.
+
+    Shapes may differ in axes of length 1: a Dense layer and a convolution of one pixel are the
+    same, see :mod:`trainer.convnext`.
+    """
     givers = [layer for layer in _flat_layers(source) if layer.get_weights()]
     takers = [layer for layer in base.layers if layer.get_weights()]
     for number, taker in enumerate(takers):
@@ -179,15 +194,32 @@ def _copy_layers(source: Any, base: Any, what: str) -> None:
         if number < len(givers):
             giver = givers[number]
             values = giver.get_weights()
-            if [tuple(value.shape) for value in values] == expected:
-                _set_weights(taker, values)
+            if [_squeezed(v.shape) for v in values] == [_squeezed(e) for e in expected]:
+                shaped = [v.reshape(e) for v, e in zip(values, expected, strict=True)]
+                _set_weights(taker, shaped)
                 continue
             found = f"layer {giver.name!r} with {[tuple(value.shape) for value in values]}"
         raise DataError(
             f"{what}; first mismatch: layer {taker.name!r} expects {expected}, found {found}."
         )
-    if sum(type(layer).__name__ == "Rescaling" for layer in _flat_layers(source)) > 1:
-        _square_deviations(base)
+    scale = _second_rescaling(_flat_layers(source))
+    if scale is not None:
+        _scale_variance(base, lambda variance: variance / scale**2)
+
+
+def _squeezed(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)
+
+
+def _second_rescaling(layers: list[Any]) -> np.ndarray | None:
+    """Scale of a Rescaling that follows a Normalization; None if there is none."""
+    kinds = [type(layer).__name__ for layer in layers]
+    if "Normalization" not in kinds:
+        return None
+    for layer in layers[kinds.index("Normalization") :]:
+        if type(layer).__name__ == "Rescaling":
+            return np.asarray(layer.scale, np.float64)
+    return None
 
 
 def _flat_layers(model: Any) -> list[Any]:
@@ -200,8 +232,13 @@ def _flat_layers(model: Any) -> list[Any]:
 
 def _square_deviations(base: Any) -> None:
     """Square the variance of the Normalization layer if it holds plain deviations."""
+    _scale_variance(
+        base, lambda held: held**2 if np.allclose(held, IMAGENET_STD, atol=1e-4) else held
+    )
+
+
+def _scale_variance(base: Any, change: Callable[[np.ndarray], np.ndarray]) -> None:
     for layer in base.layers:
         if type(layer).__name__ == "Normalization" and layer.get_weights():
             mean, variance, count = layer.get_weights()
-            if np.allclose(variance, IMAGENET_STD, atol=1e-4):
-                _set_weights(layer, [mean, variance**2, count])
+            _set_weights(layer, [mean, change(variance), count])

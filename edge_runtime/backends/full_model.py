@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,16 @@ def import_tensorflow() -> Any:
 def import_keras() -> Any:
     """Import Keras 3 without the start-up chatter of its backend.
 
+    The backend is what ``KERAS_BACKEND`` names, else TensorFlow, else, where that is not
+    installed, JAX.
+
     Raises:
         MissingComponent: It is not installed.
     """
+    if "KERAS_BACKEND" not in os.environ and "keras" not in sys.modules:
+        installed = [name for name in ("tensorflow", "jax") if find_spec(name)]
+        if installed[:1] == ["jax"]:
+            os.environ["KERAS_BACKEND"] = "jax"
     return _import_quietly("keras")
 
 

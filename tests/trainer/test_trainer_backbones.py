@@ -1,272 +1,279 @@
-"""Every backbone sees the pixels, and has the graph, that its weights were trained with."""
+"""Every backbone sees the pixels that its weights were trained with, and costs what is stated."""
 
 from __future__ import annotations
 
+import inspect
+import json
+import math
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from graphs import answer, assert_same_function, fill, photos, set_deviations
 
 from edge_runtime.backends.full_model import import_keras
-from edge_runtime.errors import DataError, MissingComponent, UsageError
+from edge_runtime.errors import UsageError
+from edge_runtime.gradcam import choose_layer
 from trainer.backbones import BACKBONES, build_base, get_backbone
-from trainer.weights import IMAGENET_STD, check_weights, copy_weights, load_weights
-
-SHARED = Path(os.environ.get("EDGE_CLASSIFY_SHARED", Path(__file__).parents[3] / "shared"))
-SIDE = 32
-EFFICIENTNET = BACKBONES["efficientnetb0"]
-SMALL = BACKBONES["mobilenetv3small"]
-MEAN = (0.485, 0.456, 0.406)
+from trainer.cli import cli
+from trainer.convnext import convnext_features
+from trainer.weights import load_weights
 
 #: Modules of keras.applications that know what each network wants.
 MODULES = {
     "efficientnetb0": "efficientnet",
+    "efficientnetb1": "efficientnet",
+    "efficientnetb2": "efficientnet",
+    "efficientnetb3": "efficientnet",
     "efficientnetv2b0": "efficientnet_v2",
+    "efficientnetv2s": "efficientnet_v2",
     "resnet50": "resnet",
     "mobilenetv2": "mobilenet_v2",
     "mobilenetv3small": "mobilenet_v3",
     "mobilenetv3large": "mobilenet_v3",
+    "convnexttiny": "convnext",
 }
 
+#: Of each family one, and every one with an input size of its own kind of preprocessing.
+QUICK = (
+    "efficientnetb1",
+    "efficientnetv2b0",
+    "resnet50",
+    "mobilenetv2",
+    "mobilenetv3small",
+    "convnexttiny",
+)
+NAMES = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES
+]
 
-@pytest.fixture(scope="module")
-def pixels() -> np.ndarray:
-    return np.random.RandomState(0).randint(0, 256, (2, SIDE, SIDE, 3)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def base():
-    """An EfficientNetB0 to load weights into."""
-    return build_base(EFFICIENTNET, SIDE)
-
-
-@pytest.fixture(scope="module")
-def small_base():
-    return build_base(SMALL, SIDE)
-
-
-def answer(model, pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(model(pixels, training=False))
+#: What the weights that Keras downloads are made for; they fit any input.
+OWN_SIDE = 224
 
 
-def normalization(model):
-    return next(layer for layer in model.layers if type(layer).__name__ == "Normalization")
+def application(name: str) -> Any:
+    return getattr(import_keras().applications, BACKBONES[name].application)
 
 
-def set_statistics(model, variance) -> None:
-    layer = normalization(model)
-    layer.set_weights([np.array(MEAN), np.array(variance), np.array(0)])
-    layer.finalize_state()
+def preprocess_input(name: str) -> Any:
+    return getattr(import_keras().applications, MODULES[name]).preprocess_input
 
 
-def assert_same_function(first: np.ndarray, second: np.ndarray) -> None:
-    """Within float32 rounding through 200 layers; a missing Rescaling is off by 100 %."""
-    np.testing.assert_allclose(first, second, rtol=0, atol=1e-5 * np.abs(second).max())
+def count_macs(model: Any) -> int:
+    """Multiply-accumulates of one photo: each output pixel of a kernel costs its values once."""
+    total = 0
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind in ("Conv2D", "DepthwiseConv2D", "Dense"):
+            kernel = math.prod(layer.kernel.shape)
+            total += math.prod(layer.output.shape[1:-1]) * kernel
+        else:
+            assert not any("kernel" in weight.name for weight in layer.weights), kind
+    return total
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_raw_pixels_go_in(name: str, pixels: np.ndarray) -> None:
-    """The graph on 0..255 equals keras.applications on what its preprocess_input gives."""
-    keras = import_keras()
-    base = build_base(BACKBONES[name], SIDE)
+def replace_download(monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
+    """Let keras.applications fill its graph for weights="imagenet" with random weights.
+
+    Returns:
+        A dict in which the file that was asked for, and the filled graph, will be found.
+    """
+    seen: dict[str, Any] = {}
+
+    def get_file(file: str, *_: Any, **__: Any) -> str:
+        seen["file"] = file
+        return "downloaded.h5"
+
+    def load(model: Any, path: str, *_: Any, **__: Any) -> None:
+        assert path == "downloaded.h5"
+        if MODULES[name] == "efficientnet":
+            set_deviations(model)
+        fill(model, preprocess_input(name)(photos(OWN_SIDE)))
+        seen["model"] = model
+
+    module = inspect.getmodule(application(name))
+    monkeypatch.setattr(module.file_utils, "get_file", get_file)
+    monkeypatch.setattr(import_keras().Model, "load_weights", load)
+    return seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_equal_those_of_keras_applications(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its users do it: weights="imagenet", on what the module's preprocess_input gives."""
+    import_keras().utils.set_random_seed(0)
+    pixels = photos(OWN_SIDE)
+    seen = replace_download(monkeypatch, name)
+    backbone = BACKBONES[name]
+    base = build_base(backbone, OWN_SIDE)
+    assert load_weights(base, backbone, "imagenet").kind == "imagenet"
+    assert seen["file"] == backbone.file
+    expected = answer(seen["model"], preprocess_input(name)(pixels.copy()))
+    assert_same_function(answer(base, pixels), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_graph_and_its_stated_figures(name: str) -> None:
+    backbone = BACKBONES[name]
+    base = build_base(backbone)
     assert base.input.name == "image"
-    assert base.input_shape == (None, SIDE, SIDE, 3)
+    assert base.input_shape == (None, backbone.size, backbone.size, 3)
     assert len(base.output_shape) == 4
-    assert not any(hasattr(layer, "layers") for layer in base.layers), "the graph is flat"
-    builder = getattr(keras.applications, BACKBONES[name].application)
-    plain = builder(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
-    givers = [layer for layer in base.layers if layer.get_weights()]
-    takers = [layer for layer in plain.layers if layer.get_weights()]
-    for giver, taker in zip(givers, takers, strict=True):
-        taker.set_weights(giver.get_weights())
-    preprocess_input = getattr(keras.applications, MODULES[name]).preprocess_input
-    assert_same_function(answer(base, pixels), answer(plain, preprocess_input(pixels.copy())))
+    assert choose_layer(base) == base.layers[-1].name, "Grad-CAM explains what the head sees"
+    assert base.count_params() == backbone.parameters
+    assert count_macs(base) == backbone.macs
+    assert 0 <= backbone.fine_tune_at < len(base.layers)
+    for layer in base.layers:
+        assert not hasattr(layer, "layers"), "the graph is flat"
+        assert type(layer).__module__.startswith("keras.src.layers"), "and of plain layers"
+
+
+class Asked(Exception):
+    """Stands for the rest of a graph that nobody needs."""
+
+
+@pytest.mark.parametrize("name", [n for n in BACKBONES if MODULES[n] != "mobilenet_v3"])
+def test_the_default_input_size_is_that_of_keras(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MobileNetV3 has no default there; 224 is part of the name of its weights."""
+
+    def obtain_input_shape(*_: Any, default_size: int, **__: Any) -> None:
+        raise Asked(default_size)
+
+    module = inspect.getmodule(application(name))
+    monkeypatch.setattr(module.imagenet_utils, "obtain_input_shape", obtain_input_shape)
+    with pytest.raises(Asked) as asked:
+        application(name)(include_top=False, weights=None)
+    assert asked.value.args == (BACKBONES[name].size,)
+
+
+def test_another_input_size() -> None:
+    assert build_base(BACKBONES["mobilenetv3small"], 48).input_shape == (None, 48, 48, 3)
 
 
 def test_unknown_backbone() -> None:
     with pytest.raises(UsageError, match=r"Did you mean efficientnetb0\? Known: efficientnetb0,"):
         get_backbone("EfficientNet-B0")
-    with pytest.raises(UsageError, match="Known: efficientnetb0, efficientnetv2b0, resnet50"):
+    with pytest.raises(UsageError, match="Known: efficientnetb0, efficientnetb1, efficientnetb2"):
         get_backbone("vgg")
 
 
-@pytest.fixture(scope="module")
-def official(pixels: np.ndarray, tmp_path_factory):
-    """Keras's own graph for weights="imagenet", with weights like those of the official file.
-
-    The download is replaced by a file made here: random kernels, and the plain deviations as
-    variance, which is what the official file holds.
-    """
+def test_convnext_has_one_block_of_each_kind_in_a_row() -> None:
+    """A small one: a stage halves the map, and a block adds to its input."""
     keras = import_keras()
-    from keras.src.applications import efficientnet
+    image = keras.Input((32, 32, 3), name="image")
+    model = keras.Model(image, convnext_features(image, ((1, 4), (2, 8))))
+    assert model.output_shape == (None, 4, 4, 8)
+    names = [layer.name for layer in model.layers if layer.name.startswith("stage_1")]
+    assert names[0] == "stage_1_downsampling_layernorm", "the block's name covers all of it"
+    assert names[-1] == "stage_1_block_1_add"
+    scale = model.get_layer("stage_1_block_1_layer_scale")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
+    before = keras.Model(image, model.get_layer("stage_1_block_0_add").output)
+    after = keras.Model(image, model.get_layer("stage_1_block_1_add").output)
+    scale.set_weights([np.zeros((1, 1, 8, 1))])
+    np.testing.assert_array_equal(answer(after, pixels), answer(before, pixels))
+    scale.set_weights([np.ones((1, 1, 8, 1))])
+    assert np.abs(answer(after, pixels) - answer(before, pixels)).max() > 0.1
+    pixelwise = answer(model, pixels)
+    np.testing.assert_allclose(pixelwise.mean(axis=-1), 0, atol=1e-5)
+    np.testing.assert_allclose(pixelwise.std(axis=-1), 1, atol=1e-3)
 
-    folder = tmp_path_factory.mktemp("official")
-    file = folder / "official.weights.h5"
-    keras.utils.set_random_seed(1)
-    made = keras.applications.EfficientNetB0(
-        include_top=False, weights=None, input_shape=(SIDE, SIDE, 3)
+
+def test_the_list() -> None:
+    shown = CliRunner().invoke(cli, ["backbones"])
+    assert shown.exit_code == 0
+    table, _, files = shown.stdout.partition("\n\n")
+    for line, backbone in zip(table.splitlines()[1:], BACKBONES.values(), strict=True):
+        name, size, parameters, *_ = line.split()
+        assert (name, int(size)) == (backbone.name, backbone.size)
+        assert float(parameters) == round(backbone.parameters / 1e6, 1)
+        assert f"{backbone.name:18}{backbone.file}" in files.splitlines()
+        assert max(len(line), len(backbone.file)) < 100, "fits a terminal"
+    found = json.loads(CliRunner().invoke(cli, ["backbones", "--json"]).stdout)["backbones"]
+    assert [row["name"] for row in found] == list(BACKBONES)
+    keys = ["size", "parameters", "macs", "top1", "fine_tune_at", "file", "note"]
+    for row in found:
+        assert [row[key] for key in keys] == [getattr(BACKBONES[row["name"]], key) for key in keys]
+
+
+def test_the_list_needs_no_keras() -> None:
+    code = (
+        "import sys; from trainer.cli import cli\n"
+        "try: cli(['backbones'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(', '.join({'tensorflow', 'keras', 'jax', 'pydantic'} & set(sys.modules)) or 0)"
     )
-    set_statistics(made, IMAGENET_STD)
-    made.save_weights(file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(efficientnet.file_utils, "get_file", lambda *_, **__: str(file))
-        model = keras.applications.EfficientNetB0(
-            include_top=False, weights="imagenet", input_shape=(SIDE, SIDE, 3)
-        )
-    kinds = [type(layer).__name__ for layer in model.layers]
-    assert kinds.count("Rescaling") == 2, "Keras has changed what this test is about"
-    model.save(folder / "official.keras")
-    model.save(folder / "official.h5")  # the legacy layout
-    return answer(model, pixels), folder
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "source", ["imagenet", "official.weights.h5", "official.h5", "official.keras"]
-)
-def test_official_weights_give_keras_own_function(
-    official, base, pixels: np.ndarray, source: str, monkeypatch
-) -> None:
-    from keras.src.applications import efficientnet
+def test_the_layers_of_one() -> None:
+    shown = CliRunner().invoke(cli, ["backbones", "--layers", "mobilenetv3small", "--json"])
+    layers = json.loads(shown.stdout)["layers"]
+    expected = build_base(BACKBONES["mobilenetv3small"]).layers
+    assert [row["index"] for row in layers] == list(range(len(expected)))
+    assert layers[0] == {"index": 0, "name": "image", "kind": "InputLayer", "output": [224, 224, 3]}
+    assert [row["kind"] for row in layers] == [type(layer).__name__ for layer in expected]
+    table = CliRunner().invoke(cli, ["backbones", "--layers", "mobilenetv3small"]).stdout
+    assert table.splitlines()[1].split() == [
+        "0",
+        "image",
+        "InputLayer",
+        "224",
+        "x",
+        "224",
+        "x",
+        "3",
+    ]
+    assert len(table.splitlines()) == len(layers) + 1
+    wrong = CliRunner().invoke(cli, ["backbones", "--layers", "mobilenetv3"], standalone_mode=False)
+    assert isinstance(wrong.exception, UsageError)
 
-    expected, folder = official
-    file = folder / "official.weights.h5"
-    monkeypatch.setattr(efficientnet.file_utils, "get_file", lambda *_, **__: str(file))
-    weights = source if source == "imagenet" else str(folder / source)
-    found = load_weights(base, EFFICIENTNET, weights)
-    assert_same_function(answer(base, pixels), expected)
-    assert [type(layer).__name__ for layer in base.layers].count("Rescaling") == 1
-    assert (found.kind, found.sha256 is None) == (
-        ("imagenet", True) if source == "imagenet" else ("file", False)
+
+#: None in sys.modules would not do: Keras asks whether the name is there.
+_ON_JAX = """
+import sys
+
+class NoTensorFlow:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named " + name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+import keras
+import numpy as np
+from trainer.backbones import BACKBONES, build_base
+from trainer.model import build_classifier, unfreeze_from
+
+assert keras.backend.backend() == "jax"
+for name in {names}:
+    backbone = BACKBONES[name]
+    model = build_classifier(build_base(backbone, 64), 3, 0.1)
+    unfreeze_from(model, 0.5)
+    scores = model.predict(np.full((1, 64, 64, 3), 99, np.float32), verbose=0)
+    assert scores.shape == (1, 3) and abs(scores.sum() - 1) < 1e-5, backbone.name
+assert "tensorflow" not in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_every_family_runs_on_jax() -> None:
+    """Built, and asked once, in a process that has no TensorFlow. Jax is slow to build."""
+    pytest.importorskip("jax")
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_JAX.format(names=QUICK)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
     )
-
-
-@pytest.fixture(scope="module")
-def plain():
-    """Keras's graph for weights=None, at another place in the space of weights than ``official``."""
-    import_keras().utils.set_random_seed(2)
-    return import_keras().applications.EfficientNetB0(
-        include_top=False, weights=None, input_shape=(SIDE, SIDE, 3)
-    )
-
-
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
-def test_weights_of_the_plain_graph_give_the_plain_function(
-    plain, base, pixels: np.ndarray, suffix: str, tmp_path: Path
-) -> None:
-    """A file made with weights=None holds the squares and must not be scaled twice."""
-    set_statistics(plain, np.square(IMAGENET_STD))
-    file = tmp_path / f"plain{suffix}"
-    plain.save_weights(file) if suffix == ".weights.h5" else plain.save(file)
-    load_weights(base, EFFICIENTNET, str(file))
-    assert_same_function(answer(base, pixels), answer(plain, pixels))
-
-
-def test_a_saved_graph_counts_more_than_its_numbers(
-    plain, base, pixels: np.ndarray, tmp_path: Path
-) -> None:
-    """Deviations in a graph with one Rescaling: wrong at first, but the kernels learned with it."""
-    set_statistics(plain, IMAGENET_STD)
-    plain.save(tmp_path / "trapped.keras")
-    load_weights(base, EFFICIENTNET, str(tmp_path / "trapped.keras"))
-    assert_same_function(answer(base, pixels), answer(plain, pixels))
-
-
-def test_a_whole_classifier_gives_its_backbone(
-    small_base, pixels: np.ndarray, tmp_path: Path
-) -> None:
-    """model.keras of an earlier run; one with a nested base; both at another input size."""
-    keras = import_keras()
-    earlier = build_base(SMALL, 48)
-    out = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(earlier.output))
-    keras.Model(earlier.input, out).save(tmp_path / "flat.keras")
-    image = keras.Input((48, 48, 3))
-    keras.Model(image, keras.layers.Flatten()(earlier(image))).save(tmp_path / "nested.keras")
-    copy_weights(earlier, small_base)
-    expected = answer(small_base, pixels)
-    for name in ("flat.keras", "nested.keras"):
-        small_base.set_weights([weight * 0 for weight in small_base.get_weights()])
-        load_weights(small_base, SMALL, str(tmp_path / name))
-        assert_same_function(answer(small_base, pixels), expected)
-
-
-@pytest.fixture(scope="module")
-def foreign(small_base, tmp_path_factory) -> Path:
-    """Weights of another network in every layout."""
-    folder = tmp_path_factory.mktemp("foreign")
-    small_base.save_weights(folder / "other.weights.h5")
-    small_base.save(folder / "other.h5")
-    small_base.save(folder / "other.keras")
-    return folder
-
-
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
-def test_weights_of_another_network(foreign: Path, base, suffix: str) -> None:
-    with pytest.raises(DataError) as caught:
-        load_weights(base, EFFICIENTNET, str(foreign / f"other{suffix}"))
-    message = str(caught.value)
-    assert f"other{suffix}: does not fit efficientnetb0; first mismatch: " in message
-    assert "\n" not in message
-    assert caught.value.exit_code == 3
-
-
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
-@pytest.mark.parametrize("damage", ["cut", "text"])
-def test_damaged_weights(
-    foreign: Path, small_base, tmp_path: Path, suffix: str, damage: str
-) -> None:
-    whole = (foreign / f"other{suffix}").read_bytes()
-    file = tmp_path / f"bad{suffix}"
-    file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"no weights\n")
-    with pytest.raises(DataError, match=f"bad{suffix}"):
-        load_weights(small_base, SMALL, str(file))
-
-
-def test_paths_that_are_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nowhere.h5: no such file. Weights are 'imagenet',"):
-        check_weights("nowhere.h5")
-    with pytest.raises(UsageError, match="is a folder"):
-        check_weights(str(tmp_path))
-    (tmp_path / "weights.pt").write_text("")
-    with pytest.raises(UsageError, match=r"weights.pt: expected .* ends in .weights.h5"):
-        check_weights(str(tmp_path / "weights.pt"))
-    check_weights("imagenet")
-    check_weights("none")
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        Exception("URL fetch failure on https://example.org/w.h5: None -- [Errno -2] Name unknown"),
-        TimeoutError("timed out"),
-        ValueError("Incomplete or corrupted file detected.\nThe file hash does not match."),
-    ],
-)
-def test_no_network(small_base, monkeypatch, failure: Exception) -> None:
-    from keras.src.applications import mobilenet_v3
-
-    def get_file(*_, **__):
-        raise failure
-
-    monkeypatch.setattr(mobilenet_v3.file_utils, "get_file", get_file)
-    with pytest.raises(MissingComponent) as caught:
-        load_weights(small_base, SMALL, "imagenet")
-    assert caught.value.exit_code == 5
-    for part in ("mobilenetv3small", "--weights none", "--weights PATH", str(failure)[:9]):
-        assert part in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("name", ["efficientnetb0", "efficientnetv2b0"])
-def test_the_shared_weights(name: str, pixels: np.ndarray) -> None:
-    file = SHARED / "weights" / f"{name}_notop.weights.h5"
-    if not file.is_file():
-        pytest.skip(f"{file} is not there")
-    keras = import_keras()
-    builder = getattr(keras.applications, BACKBONES[name].application)
-    plain = builder(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
-    plain.load_weights(file)
-    base = build_base(BACKBONES[name], SIDE)
-    load_weights(base, BACKBONES[name], str(file))
-    assert_same_function(answer(base, pixels), answer(plain, pixels))
+    assert done.returncode == 0, done.stderr

@@ -19,7 +19,8 @@ from edge_runtime.console import EdgeCommand
 from edge_runtime.errors import UsageError
 from edge_runtime.rundir import RunDir
 from trainer.cli import cli
-from trainer.commands.fit import _KEYS, summarize
+from trainer.commands.fit import summarize
+from trainer.commands.options import KEYS
 from trainer.commands.split import parse_ratios
 
 TINY = (
@@ -84,7 +85,10 @@ def test_fit_prints_one_json_object(fitted: tuple[Path, Result]) -> None:
     assert set(found) == {"run", "val", "test"}
     assert found["run"] == str(root / "runs" / "one")
     opened = RunDir.open(found["run"])
-    assert {"val": found["val"], "test": found["test"]} == opened.metrics()
+    metrics = opened.metrics()
+    assert {part: found[part] for part in ("val", "test")} == {
+        part: metrics[part] for part in ("val", "test")
+    }
     assert found["test"]["n"] == 6
     assert {"precision", "recall", "f1"} <= set(found["val"]["per_class"]["green"])
 
@@ -189,7 +193,7 @@ def test_weights_that_cannot_be_downloaded(tmp_path: Path, make_photos, monkeypa
 
 
 def test_ctrl_c_while_training(tmp_path: Path, make_photos) -> None:
-    """The real signal in a real process: 130, a word about it, nothing left behind."""
+    """The real signal in a real process: 130, and how to go on from the last whole epoch."""
     make_photos(tmp_path / "photos", ("green", "red stripes"), count=20)
     out = tmp_path / "runs" / "run"
     fit = process(
@@ -211,10 +215,15 @@ def test_ctrl_c_while_training(tmp_path: Path, make_photos) -> None:
     text = "".join(lines) + stderr
     assert fit.returncode == 130, text
     assert stdout == ""
-    assert f"{out} was not written" in text
+    assert "Stopping after this batch" in text
+    assert f"Go on with: edge-train fit --resume {out}" in text
     assert "error: interrupted." in text
     assert "Traceback" not in text
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["run.unfinished"]
+    assert (tmp_path / "runs" / "run.unfinished" / "checkpoints" / "full.weights.h5").is_file()
+    early = run("evaluate", out, tmp_path / "photos")
+    assert isinstance(early.exception, UsageError)
+    assert f"edge-train fit --resume {out}" in str(early.exception)
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
@@ -253,7 +262,7 @@ def test_the_package_offers_its_functions_lazily() -> None:
 def test_every_option_of_fit_stands_for_a_key() -> None:
     from trainer.config import Config
 
-    for key in _KEYS.values():
+    for key in KEYS.values():
         section, _, name = key.rpartition(".")
         fields = Config.model_fields[section].annotation.model_fields if section else None
         assert name in (Config.model_fields if fields is None else fields)

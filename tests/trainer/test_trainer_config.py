@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import PreprocessSpec
 from trainer.backbones import BACKBONES
-from trainer.config import Config
+from trainer.cli import cli
+from trainer.config import AugmentConfig, Config, DataConfig, FullConfig, HeadConfig, ImageConfig
+from trainer.config_comments import allowed_values, commented_yaml, field_comments
 from trainer.config_io import (
     dump_config,
     find_config,
@@ -17,6 +21,7 @@ from trainer.config_io import (
     parse_assignment,
     preset_names,
 )
+from trainer.config_types import Section
 
 
 def write(folder: Path, text: str) -> Path:
@@ -29,7 +34,7 @@ def test_defaults_are_those_of_the_commands() -> None:
     config = load_config()
     assert config == Config()
     assert config.model.backbone in BACKBONES
-    assert (config.model.weights, config.image.size, config.batch_size) == ("imagenet", 224, 32)
+    assert (config.model.weights, config.image.size, config.batch_size) == ("imagenet", None, 32)
     assert (config.head.epochs, config.finetune.epochs, config.seed) == (8, 10, 0)
 
 
@@ -65,9 +70,22 @@ def test_presets() -> None:
     for name in preset_names():
         assert find_config(name).is_file()
         load_config(name)
+    assert set(preset_names()) == {"balanced", "best", "demo", "fast", "tiny-data"}
+    assert load_config("balanced") == Config(), "which it writes out to explain it"
     demo = load_config("demo")
     assert demo.from_scratch, "the demo runs without a network"
     assert not demo.augment.flip, "a mirrored digit is none"
+
+
+def test_a_file_goes_over_the_preset(tmp_path: Path) -> None:
+    file = write(tmp_path, "head: {epochs: 2}\naugment: {level: none, flip: true}\nfull:\n")
+    config = load_config(file, {"seed": 3}, preset="demo")
+    assert (config.head.epochs, config.full.epochs, config.seed) == (2, 14, 3)
+    assert (config.augment.flip, config.augment.rotation) == (True, 0), "the level, then its key"
+    with pytest.raises(UsageError, match=r"no preset 'bset'. Did you mean best\?"):
+        load_config(preset="bset")
+    with pytest.raises(UsageError, match=r"no preset .*own.yaml'. Name a file with --config"):
+        load_config(preset=str(file))
 
 
 def test_a_file_goes_before_a_preset(tmp_path: Path, monkeypatch) -> None:
@@ -76,19 +94,88 @@ def test_a_file_goes_before_a_preset(tmp_path: Path, monkeypatch) -> None:
     assert load_config("demo").seed == 7
 
 
-def test_every_key_is_explained_where_it_stands() -> None:
-    lines = Path(__file__).parents[2].joinpath("trainer/config.py").read_text().splitlines()
-    fields = [
-        number
-        for number, line in enumerate(lines)
-        if line.startswith("    ") and line[4].isalpha() and ": " in line and " = " in line
-    ]
-    inherited = {"epochs", "learning_rate", "warmup_epochs", "schedule"}
-    sections = set(Config.model_fields) - {"batch_size", "seed", "mixed_precision"}
-    for number in fields:
-        name = lines[number].strip().partition(":")[0]
-        explained = lines[number - 1].lstrip().startswith("#:")
-        assert explained or name in inherited | sections, lines[number]
+SECTIONS = [Config, *(type(value) for _, value in Config() if isinstance(value, Section))]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=[kind.__name__ for kind in SECTIONS])
+def test_every_key_is_explained_where_it_stands(section: type[Section]) -> None:
+    comments = field_comments(section)
+    assert list(comments) == list(section.model_fields)
+    for name, comment in comments.items():
+        assert comment.endswith("."), f"{section.__name__}.{name}"
+        assert "`" not in comment
+        if section is not Config:
+            assert allowed_values(section, name), name
+
+
+def test_a_comment_is_found_in_the_base_class_and_goes_over_it() -> None:
+    assert field_comments(HeadConfig)["epochs"].startswith("Passes over the training photos")
+    assert field_comments(FullConfig)["epochs"].startswith("null: those of head and finetune")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "text"),
+    [
+        (ImageConfig, "size", "a whole number, 32 to 2048, or null"),
+        (ImageConfig, "fit", "crop, stretch or pad"),
+        (HeadConfig, "learning_rate", "a number, above 0, up to 10"),
+        (HeadConfig, "warmup_epochs", "a number, 0 or more"),
+        (HeadConfig, "ema", "a number, 0 to below 1"),
+        (AugmentConfig, "flip", "true or false"),
+        (AugmentConfig, "area", "[x, y], each a number, above 0"),
+        (DataConfig, "ratios", "a list, each a number, 0 to 1"),
+    ],
+)
+def test_allowed_values_in_words(section: type[Section], name: str, text: str) -> None:
+    assert allowed_values(section, name) == text
+
+
+@pytest.mark.parametrize("preset", [None, *preset_names()])
+def test_the_commented_file_holds_the_same_configuration(preset: str | None, tmp_path) -> None:
+    config = load_config(None, {"mixed_precision": "off", "seed": 3}, preset=preset)
+    text = commented_yaml(config, "a title")
+    assert load_config(write(tmp_path, text)) == config
+    lines = text.splitlines()
+    assert lines[0] == "# a title"
+    assert max(map(len, lines)) <= 92
+    keys = [number for number, line in enumerate(lines) if line and "#" not in line]
+    assert all(lines[number - 1].lstrip().startswith("# ") for number in keys)
+    assert len(keys) == sum(len(kind.model_fields) for kind in SECTIONS)
+
+
+def run_config(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["config", *arguments], prog_name="edge-train")
+
+
+def test_the_command_prints_what_it_would_write(tmp_path: Path) -> None:
+    printed = run_config("--preset", "fast", "--set", "seed=4")
+    file = tmp_path / "own.yaml"
+    written = run_config("--preset", "fast", "--set", "seed=4", "--out", str(file))
+    assert (written.exit_code, written.stdout) == (0, "")
+    assert file.read_text() == printed.stdout
+    assert load_config(file) == load_config("fast", {"seed": 4})
+    assert run_config("--out", str(file)).exit_code == 2
+    assert run_config("--out", str(file), "--overwrite").exit_code == 0
+    assert load_config(file) == Config()
+
+
+def test_the_command_as_json_and_resolved() -> None:
+    plain = json.loads(run_config("--json").stdout)
+    assert plain == Config().model_dump(mode="json")
+    resolved = json.loads(run_config("--json", "--resolved", "--preset", "best").stdout)
+    assert (plain["image"]["size"], resolved["image"]["size"]) == (None, 224)
+    assert resolved["model"]["fine_tune_at"] == BACKBONES["efficientnetb0"].fine_tune_at
+
+
+def test_the_command_lists_the_presets() -> None:
+    listed = json.loads(run_config("--list", "--json").stdout)["presets"]
+    assert [row["name"] for row in listed] == preset_names()
+    lines = run_config("--list").stdout.splitlines()
+    for row, line in zip(listed, lines, strict=True):
+        first = find_config(row["name"]).read_text().splitlines()[0]
+        assert first == f"# {row['summary']}"
+        assert line.split(maxsplit=1) == [row["name"], row["summary"]]
+    assert run_config("--list", "--preset", "best").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -97,6 +184,15 @@ def test_every_key_is_explained_where_it_stands() -> None:
         ("head.epoch=3", ["'head.epoch'", "Did you mean epochs?", "learning_rate, warmup_epochs"]),
         ("backbone=resnet50", ["'backbone'", "Did you mean model.backbone?", "Valid keys: data,"]),
         ("sed=1", ["'sed'", "Did you mean seed?"]),
+        ("hed.epochs=1", ["'hed'", "Did you mean head?"]),
+        ("head.lr=1", ["'head.lr'", "Did you mean learning_rate?"]),
+        ("model.size=64", ["'model.size'", "Did you mean image.size?"]),
+        ("model.head.epochs=1", ["'model.head'", "Did you mean head?"]),
+        ("augment.epochs=1", ["Did you mean head.epochs, finetune.epochs or full.epochs?"]),
+        ("callbacks.patience=1", ["mean plateau_patience or early_stopping_patience?"]),
+        ("evaluation.precison=1", ["Did you mean precision?"]),
+        ("cache.limit=1", ["Did you mean limit_gb?"]),
+        ("loss.gamma=1", ["Did you mean focal_gamma?"]),
         ("zzz=1", ["'zzz'", "Valid keys: data, image, model"]),
         ("head.epochs=many", ["head.epochs: expected a valid integer, found 'many'"]),
         ("head.epochs=true", ["head.epochs", "integer, found True"]),
@@ -111,7 +207,7 @@ def test_every_key_is_explained_where_it_stands() -> None:
         ("augment.ratio=1", ["augment.ratio", "found 1"]),
         ("data.ratios=[0.5, 0.5]", ["data.ratios: expected three shares", "found [0.5, 0.5]"]),
         ("data.ratios=[0.8, 0, 0.2]", ["data.ratios", "those of train and val above 0"]),
-        ("mixed_precision=8", ["mixed_precision: expected 'auto', 'on' or 'off', found 8"]),
+        ("mixed_precision=8", ["mixed_precision: expected 'auto', 'on', 'off', 'float16' or"]),
         ("model.weights=null", ["model.weights: expected a valid string, found None"]),
         ("head.epochs", ["--set head.epochs: expected key=value"]),
         ("=3", ["--set =3: expected key=value"]),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
 
-import numpy as np
 import pytest
 
-from edge_runtime.errors import DatasetError, SystemFailure, UsageError
+from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.manifest import PreprocessSpec
-from edge_runtime.preprocess import preprocess
-from trainer.data import Sample, decode_part, index_dataset
+from trainer.data import index_dataset
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")
@@ -180,127 +177,3 @@ def test_too_few_photos_to_split(make_photos, tmp_path):
     make_photos(tmp_path / "photos", count=2)
     with pytest.raises(DatasetError, match=r"photos: class 'blue dots' has 2 photos"):
         index_dataset(tmp_path / "photos")
-
-
-# decode_part -----------------------------------------------------------------------------------
-
-
-def test_pixels_are_those_of_the_one_preprocessing(split_folder, tmp_path):
-    samples = index_dataset(split_folder).parts["train"]
-    images, labels, kept, failures = decode_part(samples, SPEC, tmp_path / "t.npy", "train")
-    assert (images.shape, images.dtype) == ((24, 24, 32, 3), np.uint8)
-    assert isinstance(images, np.memmap)
-    assert not images.flags.writeable
-    assert labels.dtype == np.int32
-    assert labels.tolist() == [sample.label for sample in samples]
-    assert failures == []
-    for image, sample, before in zip(images, kept, samples, strict=True):
-        assert (sample.path, sample.label) == (before.path, before.label)
-        assert (image == preprocess(sample.path, SPEC)).all()
-        with open(sample.path, "rb") as stream:
-            assert sample.sha256 == hashlib.sha256(stream.read()).hexdigest()
-    assert (np.load(tmp_path / "t.npy") == images).all()
-    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["t.npy"]
-
-
-def test_up_to_5_percent_unreadable_photos_are_left_out(make_photos, tmp_path, caplog):
-    """3 of 60 is exactly 5 %: a text file, a truncated JPEG, a link to nothing."""
-    folder = make_photos(tmp_path / "photos", count=20)
-    bad = [folder / "green" / f"photo_00{n}.jpg" for n in (0, 2, 4)]
-    bad[0].write_text("This is a text file.")
-    damage(bad[1])
-    bad[2].unlink()
-    bad[2].symlink_to(tmp_path / "absent")
-    samples = [
-        Sample(str(path), CLASSES.index(path.parent.name)) for path in sorted(folder.rglob("*.*"))
-    ]
-    images, labels, kept, failures = decode_part(samples, SPEC, tmp_path / "t.npy", "train")
-    assert [path for path, _ in failures] == [str(path) for path in bad]
-    assert "not an image" in failures[0][1]
-    assert "damaged or cut off" in failures[1][1]
-    assert "no such file" in failures[2][1]
-    assert len(images) == len(labels) == len(kept) == 57
-    for image, label, sample in zip(images, labels, kept, strict=True):
-        assert (image == preprocess(sample.path, SPEC)).all()
-        assert label == sample.label
-    assert np.load(tmp_path / "t.npy").shape == (57, 24, 32, 3)
-    for path, reason in failures:
-        assert f"{path}: {reason} Left out of train." in caplog.text
-
-
-def test_more_is_an_error_that_says_share_and_limit(split_folder, tmp_path):
-    samples = index_dataset(split_folder).parts["val"]
-    damage(split_folder / "val" / "green" / "photo_001.png")
-    # 1 of 12 photos is 8.3 %.
-    with pytest.raises(DatasetError, match=r"val: 1 of 12 .* 8\.3%; at most 5% .*\n.*photo_001"):
-        decode_part(samples, SPEC, tmp_path / "v.npy", "val")
-    assert not list(tmp_path.glob("*.npy"))
-    for photo in split_folder.rglob("*.*"):
-        photo.write_bytes(b"")
-    with pytest.raises(DatasetError, match="and 7 more"):
-        decode_part(samples, SPEC, tmp_path / "v.npy", "val")
-
-
-def test_a_class_whose_every_photo_is_unreadable(make_photos, tmp_path):
-    """1 of 41 is within the limit, but training would miss the class."""
-    make_photos(tmp_path / "photos", ("many", "other"), count=20)
-    (tmp_path / "photos" / "rare").mkdir()
-    (tmp_path / "photos" / "rare" / "one.jpg").write_bytes(b"")
-    files = sorted((tmp_path / "photos").rglob("*.*"))
-    names = ("many", "other", "rare")
-    samples = [Sample(str(path), names.index(path.parent.name)) for path in files]
-    with pytest.raises(DatasetError, match=r"no photo of the class of .*rare.one\.jpg"):
-        decode_part(samples, SPEC, tmp_path / "t.npy", "train")
-    assert len(decode_part(samples, SPEC, tmp_path / "v.npy", "val")[0]) == 40
-
-
-def test_an_absent_part_is_empty(tmp_path):
-    images, labels, kept, failures = decode_part([], SPEC, tmp_path / "t.npy", "test")
-    assert (images.shape, labels.shape, kept, failures) == ((0, 24, 32, 3), (0,), [], [])
-
-
-def test_a_gif_named_png_is_read_with_a_warning(split_folder, tmp_path, caplog):
-    from PIL import Image
-
-    photo = split_folder / "train" / "green" / "photo_001.png"
-    with Image.open(photo) as image:
-        image.save(tmp_path / "as.gif")
-    shutil.move(tmp_path / "as.gif", photo)
-    samples = index_dataset(split_folder).parts["train"]
-    assert decode_part(samples, SPEC, tmp_path / "t.npy", "train")[3] == []
-    assert f"{photo}: holds a GIF" in caplog.text
-
-
-@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses names that are not UTF-8")
-def test_file_names_that_are_not_utf8(split_folder, tmp_path):
-    green = split_folder / "train" / "green"
-    (green / "photo_000.jpg").rename(green / os.fsdecode(b"caf\xe9.jpg"))
-    samples = index_dataset(split_folder).parts["train"]
-    kept = decode_part(samples, SPEC, tmp_path / "t.npy", "train")[2]
-    assert any(os.fsencode(sample.path).endswith(b"caf\xe9.jpg") for sample in kept)
-
-
-def test_a_full_disk_is_an_error_and_leaves_no_file(split_folder, tmp_path, monkeypatch):
-    import errno
-
-    samples = index_dataset(split_folder).parts["train"]
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("trainer.data._write_header", full)
-    with pytest.raises(SystemFailure, match=r"t\.npy"):
-        decode_part(samples, SPEC, tmp_path / "t.npy", "train")
-    assert not list(tmp_path.glob("*.npy"))
-
-
-def test_ctrl_c_while_decoding_leaves_no_file(split_folder, tmp_path, monkeypatch):
-    samples = index_dataset(split_folder).parts["train"]
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("trainer.data._check_failures", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        decode_part(samples, SPEC, tmp_path / "t.npy", "train")
-    assert [p.name for p in tmp_path.iterdir()] == ["data"]

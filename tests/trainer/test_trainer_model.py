@@ -8,6 +8,7 @@ import pytest
 from edge_runtime.backends.full_model import import_keras, load_keras_model
 from edge_runtime.errors import UsageError
 from trainer.backbones import BACKBONES, build_base
+from trainer.convnext import convnext_features
 from trainer.model import (
     FLOAT32,
     HEAD_LAYERS,
@@ -17,8 +18,8 @@ from trainer.model import (
     backbone_layers,
     build_classifier,
     build_head,
-    check_fine_tune_at,
     count_trainable,
+    fine_tune_index,
     float32_copy,
     freeze_backbone,
     is_batchnorm,
@@ -30,6 +31,9 @@ from trainer.model import (
 
 SIDE, CLASSES = 32, 5
 SMALL = BACKBONES["mobilenetv3small"]
+
+#: Layers of it.
+COUNT = 157
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +115,92 @@ def test_from_scratch_trains_everything(model) -> None:
     assert all(layer.trainable for layer in model.layers)
 
 
-def test_a_layer_that_the_backbone_does_not_have(model) -> None:
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (0, "image"),
+        (1, "rescaling"),
+        (0.0, "image"),
+        ("expanded_conv_1_expand", "expanded_conv_1_expand"),
+        ("expanded_conv_1", "expanded_conv_1_expand"),  # not expanded_conv_10
+        ("expanded_conv_10", "expanded_conv_10_expand"),
+        ("conv_1", "conv_1"),  # and not conv_1_bn, nor conv
+    ],
+)
+def test_phase_2_begins_at_an_index_a_share_or_a_name(model, value, name: str) -> None:
+    layers = backbone_layers(model)
+    found = layers[fine_tune_index(model, value)].name
+    assert found == name or (name == "rescaling" and found.startswith(name))
+    unfreeze_from(model, value)
+    first = next(number for number, layer in enumerate(layers) if layer.trainable)
+    assert first == fine_tune_index(model, value)
+
+
+def test_a_share_counts_the_layers_that_stay_frozen(model) -> None:
     count = len(backbone_layers(model))
-    check_fine_tune_at(model, count - 1)
-    with pytest.raises(
-        UsageError, match=rf"model.fine_tune_at: .* 0 to {count - 1}, found {count}"
-    ):
-        check_fine_tune_at(model, count)
+    assert fine_tune_index(model, 0.5) == round(0.5 * count)
+    assert fine_tune_index(model, 0.29) == round(0.29 * count)
+    assert fine_tune_index(model, 0.9999) == count - 1
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        (COUNT, [f"has the layers 0 to {COUNT - 1}, found {COUNT}", "finetune.epochs to 0"]),
+        (-1, ["found -1"]),
+        (1.0, ["found 1.0", "finetune.epochs to 0"]),
+        ("expanded_conv_11", ["Did you mean expanded_conv_1 or ", "expanded_conv_10", "--layers"]),
+        ("expandedconv2", ["Did you mean expanded_conv_2 or "]),
+        ("frobnicate", ["'frobnicate'. It has the layers image to "]),
+    ],
+)
+def test_a_layer_that_the_backbone_does_not_have(model, value, parts: list[str]) -> None:
+    assert len(backbone_layers(model)) == COUNT
+    with pytest.raises(UsageError, match=r"^model.fine_tune_at: this backbone has ") as caught:
+        fine_tune_index(model, value)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "beginning", "before"),
+    [
+        ("efficientnetb0", "block5", "block4"),
+        ("efficientnetv2b0", "block5", "block4"),
+        ("resnet50", "conv5_block1", "conv4"),
+        ("mobilenetv2", "block_12", "block_11"),
+        ("convnexttiny", "stage_3", "stage_2"),
+    ],
+)
+def test_a_block_begins_after_the_one_before(backbone: str, beginning: str, before: str) -> None:
+    """Although the layers of a block's branches are mixed, no layer of another block is among them."""
+    base = build_base(BACKBONES[backbone], SIDE)
+    names = [layer.name for layer in backbone_layers(base)]
+    index = fine_tune_index(base, beginning)
+    assert names[index].startswith(beginning)
+    assert not any(name.startswith(before) for name in names[index:])
+    assert not any(name.startswith(beginning) for name in names[:index])
+
+
+def test_layer_normalization_is_trained() -> None:
+    """It has no statistics of other photos that a few hundred would spoil."""
+    keras = import_keras()
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    base = keras.Model(image, convnext_features(image, ((1, 4), (1, 8))))
+    model = build_classifier(base, CLASSES, dropout=0.0)
+    unfreeze_from(model, "stage_1")
+    trained = {layer.name for layer in backbone_layers(model) if layer.trainable and layer.weights}
+    block = "stage_1_block_0_"
+    assert trained == {
+        "stage_1_downsampling_layernorm",
+        "stage_1_downsampling_conv",
+        f"{block}depthwise_conv",
+        f"{block}layernorm",
+        f"{block}pointwise_conv_1",
+        f"{block}pointwise_conv_2",
+        f"{block}layer_scale",
+        "top_layernorm",
+    }
 
 
 def test_float32_copy_of_a_mixed_model(pixels: np.ndarray, tmp_path) -> None:

@@ -86,6 +86,9 @@ def test_table_is_aligned_for_any_letters():
     metrics = classification_metrics(labels, np.eye(3)[[0, 1, 2, 0]], names)
     lines = format_metrics_table(metrics, "validation").splitlines()
     assert lines[0].startswith("validation: accuracy 75.0% (3 of 4 photos), log loss ")
+    # 3 of 4: Wilson's 30.1 % to 95.4 %.
+    assert lines[1].startswith("95 % interval 30.1% to 95.4%, balanced accuracy 83.3%, ROC-AUC ")
+    lines = lines[1:]
     assert lines[1].split() == ["class", "precision", "recall", "F1", "photos"]
     assert lines[2].split() == ["cat", "0.500", "1.000", "0.667", "1"]
     assert lines[4].split() == ["猫", "1.000", "0.500", "0.667", "2"]

@@ -17,26 +17,65 @@ from edge_runtime.console import Terminated
 from edge_runtime.errors import DatasetError, ModelError, OutputExists, SystemFailure, UsageError
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir
-from trainer import batches, training
+from trainer import batches, phases
+from trainer.augment import Augmentation
 from trainer.backbones import BACKBONES, Backbone, build_base
-from trainer.batches import epoch_order, feature_batches, photo_batches, plain_batches, shuffled
+from trainer.batches import (
+    FeatureBatches,
+    PhotoBatches,
+    PlainBatches,
+    Shuffled,
+    balanced_weights,
+    epoch_order,
+)
 from trainer.callbacks import EpochLog, RateSchedule, rate_factor
-from trainer.config import CallbacksConfig, Config, FinetuneConfig, HeadConfig, PhaseConfig
+from trainer.config import (
+    AugmentConfig,
+    CallbacksConfig,
+    Config,
+    FinetuneConfig,
+    HeadConfig,
+    LossConfig,
+    PhaseConfig,
+)
 from trainer.config_io import load_config
 from trainer.data import index_dataset
 from trainer.evaluate import evaluate_run, predict
 from trainer.features import pooled_features
-from trainer.model import LOGITS, build_classifier, build_head, freeze_backbone, part_of
+from trainer.feeds import validation_feed
+from trainer.model import (
+    LOGITS,
+    build_classifier,
+    build_head,
+    freeze_backbone,
+    part_of,
+    with_changes,
+)
 from trainer.phases import Phase, run_phase
-from trainer.train import HISTORY_COLUMNS, fit
+from trainer.pixels import Photos
+from trainer.progress import Progress
+from trainer.train import fit, resume
 
 SIDE, FEATURES = 32, 8
 TINY = Backbone("tiny", "Tiny", fine_tune_at=1)
 FILES = {
-    rundir.CONFIG, rundir.CLASS_NAMES, rundir.PREPROCESS, rundir.SPLIT, rundir.MODEL,
-    rundir.HISTORY, rundir.HISTORY_PLOT, rundir.CONFUSION_PLOT, rundir.METRICS,
-    rundir.ENVIRONMENT, rundir.CHECKPOINTS,
-}  # fmt: skip
+    rundir.CONFIG,
+    rundir.CLASS_NAMES,
+    rundir.PREPROCESS,
+    rundir.SPLIT,
+    rundir.MODEL,
+    rundir.HISTORY,
+    rundir.HISTORY_PLOT,
+    rundir.CONFUSION_PLOT,
+    rundir.METRICS,
+    rundir.ENVIRONMENT,
+    rundir.CHECKPOINTS,
+    rundir.PREDICTIONS,
+    rundir.REPORT,
+}
+HISTORY_COLUMNS = (
+    "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -119,7 +158,7 @@ def leftovers(folder: Path) -> set[str]:
 
 def test_every_file_of_the_run_directory(tuned: RunDir) -> None:
     assert leftovers(tuned.path) == FILES
-    assert leftovers(tuned.path.parent) == {"tuned"}, "the pixel cache is gone"
+    assert leftovers(tuned.path.parent) == {"tuned"}, "nothing of the training stays"
     assert leftovers(tuned.path / rundir.CHECKPOINTS) <= {
         "head.weights.h5",
         "finetune.weights.h5",
@@ -141,7 +180,7 @@ def test_metrics_are_those_of_the_file_on_disk(tuned: RunDir, data: Path) -> Non
     for part in ("val", "test"):
         again = evaluate_run(tuned, data / part)
         assert again.pop("skipped") == []
-        assert again == metrics[part]
+        assert {key: again[key] for key in metrics[part]} == metrics[part]
         assert metrics[part]["n"] == 6
         assert set(metrics[part]["per_class"]) == {"green", "red stripes"}
 
@@ -276,30 +315,113 @@ def test_an_overwritten_run_is_replaced_as_a_whole(
     assert run.metrics()["test"] is not None
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated])
-@pytest.mark.parametrize("earlier", [False, True])
-def test_a_stopped_training_leaves_no_half_run(
-    scratch: RunDir, data: Path, tmp_path: Path, monkeypatch, caplog, stop, earlier: bool
+def figures(run: RunDir) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history(run)]
+
+
+def stop_after(monkeypatch, epochs: int, error: type[BaseException]) -> None:
+    """End the training with ``error`` once so many epochs are noted."""
+    whole = Progress.save
+
+    def interrupted(self, *arguments):
+        whole(self, *arguments)
+        if len(self.rows) == epochs:
+            raise error
+
+    monkeypatch.setattr(Progress, "save", interrupted)
+
+
+@pytest.mark.parametrize(("stop", "earlier"), [(KeyboardInterrupt, False), (Terminated, True)])
+def test_a_stopped_training_goes_on_to_the_same_result(
+    scratch: RunDir, data: Path, weights, tmp_path: Path, monkeypatch, caplog, stop, earlier: bool
 ) -> None:
     out = tmp_path / "runs" / "run"
     if earlier:
         shutil.copytree(scratch.path, out)
     before = sha256_file(out / rundir.MODEL) if earlier else None
-    whole = EpochLog.on_epoch_end
+    config = tiny("head.epochs=2", "finetune.epochs=3", "finetune.ema=0.5", weights=weights)
+    undisturbed = fit(data, tmp_path / "whole", config)
+    for epochs in (1, 4):  # in the head, then in fine-tuning
+        with monkeypatch.context() as patch:
+            stop_after(patch, epochs, stop)
+            with caplog.at_level("INFO", "trainer"), pytest.raises(stop):
+                if epochs == 1:
+                    fit(data, out, config, overwrite=True)
+                else:
+                    resume(out)
+        assert f"Stopped after {epochs} whole epochs" in caplog.text
+        assert f"edge-train fit --resume {out}" in caplog.text
+        assert leftovers(out.parent) == {"run.unfinished"} | ({"run"} if earlier else set())
+        if earlier:
+            assert sha256_file(out / rundir.MODEL) == before
+            RunDir.open(out)
+    with pytest.raises(OutputExists, match="--overwrite" if earlier else "--resume"):
+        fit(data, tmp_path / "runs" / "run", config)
+    run = resume(out.with_name("run.unfinished"))
+    assert leftovers(out.parent) == {"run"}
+    assert leftovers(run.path) == FILES
+    assert figures(run) == figures(undisturbed)
+    for one, other in zip(
+        load_keras_model(run.model_path).get_weights(),
+        load_keras_model(undisturbed.model_path).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UsageError, match="no interrupted training"):
+        resume(out)
 
-    def interrupted(self, epoch, logs=None):
-        whole(self, epoch, logs)
-        raise stop
 
-    monkeypatch.setattr(EpochLog, "on_epoch_end", interrupted)
-    with caplog.at_level("INFO", "trainer"), pytest.raises(stop):
-        fit(data, out, tiny("full.epochs=3"), overwrite=True)
-    state = "is as it was" if earlier else "was not written"
-    assert f"Stopped after 1 whole epochs of training; {out} {state}." in caplog.text
-    assert leftovers(out.parent) == ({"run"} if earlier else set())
-    if earlier:
-        assert sha256_file(out / rundir.MODEL) == before
-        RunDir.open(out)
+def test_a_training_that_never_began_leaves_nothing(data: Path, tmp_path, monkeypatch) -> None:
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.train.load_part", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, tmp_path / "run", tiny())
+    assert leftovers(tmp_path) == set()
+    with pytest.raises(UsageError, match=r"no run\.unfinished beside it"):
+        resume(tmp_path / "run")
+
+
+def test_a_changed_photo_ends_a_resumed_training(
+    data: Path, tmp_path: Path, monkeypatch, make_photos
+) -> None:
+    photos = Path(shutil.copytree(data, tmp_path / "data"))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(photos, tmp_path / "run", tiny("full.epochs=2"))
+    make_photos(photos / "train", ("green",), 1, seed=99)
+    with pytest.raises(DatasetError, match="photos have changed or gone"):
+        resume(tmp_path / "run")
+    assert (tmp_path / "run.unfinished").is_dir()
+    fit(photos, tmp_path / "run", tiny(), overwrite=True)
+    assert leftovers(tmp_path) == {"data", "run"}
+
+
+@pytest.mark.parametrize("file", ["checkpoints/state.npz", "job.json"])
+def test_a_damaged_state_is_told(data: Path, tmp_path: Path, monkeypatch, file: str) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(data, tmp_path / "run", tiny("full.epochs=2"))
+    (tmp_path / "run.unfinished" / file).write_bytes(b"{")
+    with pytest.raises(ModelError, match=r"damaged.*--overwrite"):
+        resume(tmp_path / "run")
+    assert (tmp_path / "run.unfinished").is_dir()
+
+
+def test_two_processes_do_not_train_one_run(data: Path, tmp_path: Path, monkeypatch) -> None:
+    seen = []
+
+    def another(*_):
+        with pytest.raises(SystemFailure, match="another process trains here"):
+            resume(tmp_path / "run")
+        seen.append(True)
+
+    monkeypatch.setattr("trainer.train._announce", another)
+    fit(data, tmp_path / "run", tiny())
+    assert seen
 
 
 def test_a_disk_that_fills_up(data: Path, tmp_path: Path, monkeypatch) -> None:
@@ -309,18 +431,43 @@ def test_a_disk_that_fills_up(data: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("trainer.train.plot_history", full)
     with pytest.raises(SystemFailure, match="No space left"):
         fit(data, tmp_path / "run", tiny())
-    assert leftovers(tmp_path) == set()
+    assert leftovers(tmp_path) == {"run.unfinished"}
+    monkeypatch.undo()
+    assert leftovers(resume(tmp_path / "run").path) == FILES
+    assert leftovers(tmp_path) == {"run"}
 
 
-def test_memory_that_runs_out(data: Path, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("phase", ["features", "fit"])
+def test_memory_that_runs_out_halves_the_batch(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch, caplog, phase: str
+) -> None:
+    """20 photos in batches of 8; more than 4 at once are too many."""
     tf = import_tensorflow()
+    exhausted = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+    name = {"features": "trainer.training.pooled_features", "fit": "trainer.phases.training_feed"}
+    whole = {"features": pooled_features, "fit": phases.training_feed}[phase]
 
+    def limited(*arguments):
+        size = arguments[3] if phase == "features" else len(arguments[0].batch(0, 0)[0])
+        if size > 4:
+            raise exhausted
+        return whole(*arguments)
+
+    monkeypatch.setattr(name[phase], limited)
+    run = fit(data, tmp_path / "run", tiny(weights=weights))
+    assert "going on with batches of 4 photos" in caplog.text
+    assert json.loads((run.path / rundir.ENVIRONMENT).read_text())["batch_size"] == 4
+    assert [row["phase"] for row in history(run)] == ["head", "finetune"]
+
+
+def test_no_memory_at_all(data: Path, tmp_path: Path, monkeypatch) -> None:
     def exhausted(*_args, **_kwargs):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
 
-    monkeypatch.setattr(training, "run_phase", exhausted)
-    with pytest.raises(SystemFailure, match="--batch-size"):
+    monkeypatch.setattr(phases, "_train", exhausted)
+    with pytest.raises(SystemFailure, match=r"one photo at a time.*--image-size"):
         fit(data, tmp_path / "run", tiny())
+    assert leftovers(tmp_path) == set()
 
 
 def test_a_training_that_diverges(data: Path, tmp_path: Path, monkeypatch) -> None:
@@ -375,39 +522,70 @@ def test_an_epoch_s_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_every_photo_comes_once_an_epoch() -> None:
-    stream = shuffled(10, 4, seed=0)
+    """10 photos in batches of at most 4: three of four, and the first two come again."""
+    order = Shuffled(10, 4, seed=0)
+    assert order.steps == 3
     for epoch in range(2):
-        parts = [next(stream) for _ in range(3)]
-        assert [(len(chosen), e, step) for chosen, e, step in parts] == [
-            (4, epoch, 0),
-            (3, epoch, 1),
-            (3, epoch, 2),
-        ]
-        assert sorted(np.concatenate([chosen for chosen, _, _ in parts])) == list(range(10))
+        seen = np.concatenate([order.indices(epoch, step) for step in range(3)])
+        assert len(seen) == 12
+        assert sorted(seen[:10]) == list(range(10))
+        np.testing.assert_array_equal(seen[:10], epoch_order(10, 0, epoch))
+        np.testing.assert_array_equal(seen[10:], seen[:2])
+
+
+@pytest.mark.parametrize(("count", "size", "groups"), [(387, 32, 2), (5, 32, 4), (1, 8, 2)])
+def test_a_batch_can_be_cut_among_devices(count: int, size: int, groups: int) -> None:
+    order = Shuffled(count, size, 0, groups)
+    batches = [order.indices(0, step) for step in range(order.steps)]
+    assert {len(batch) % groups for batch in batches} == {0}
+    assert len({len(batch) for batch in batches}) == 1
+    assert set(np.concatenate(batches)) == set(range(count))
 
 
 def test_the_head_sees_one_view_an_epoch_in_turn() -> None:
     views = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((1, 5, 2), np.float32)
-    stream = feature_batches(views, np.zeros(5, int), 2, batch_size=5, seed=0).as_numpy_iterator()
-    assert [float(next(stream)[0].mean()) for _ in range(4)] == [0, 1, 2, 0]
+    found = FeatureBatches(views, np.zeros(5, int), 2, batch_size=5, seed=0)
+    assert [float(found.batch(epoch, 0)[0].mean()) for epoch in range(4)] == [0, 1, 2, 0]
+
+
+def test_balanced_classes_count_the_same() -> None:
+    labels = np.array([0] * 6 + [1] * 2)
+    weights = balanced_weights(labels, 2)
+    np.testing.assert_allclose(weights, [8 / 12, 8 / 4])
+    assert weights[labels].sum() == pytest.approx(8)
+    found = FeatureBatches(np.zeros((1, 8, 3), "f4"), labels, 2, 8, 0, weights)
+    _, targets, own = found.batch(0, 0)
+    np.testing.assert_allclose(own, weights[targets.argmax(1)])
+
+
+def test_batches_are_copies() -> None:
+    """TensorFlow smooths labels where they lie; those of the next epoch must not change."""
+    labels = np.array([0, 1, 1])
+    found = PlainBatches(np.ones((3, 2), np.float32), labels, 2, 2)
+    before = [array.copy() for array in found.batch(0, 0)]
+    for array in found.batch(0, 0):
+        array[:] = 7
+    for array, other in zip(found.batch(0, 0), before, strict=True):
+        np.testing.assert_array_equal(array, other)
 
 
 @pytest.mark.parametrize(
-    ("schedule", "step", "expected"),
+    ("schedule", "done", "expected"),
     [
-        ("cosine", 0, 0.25),  # the first of four warm-up steps
-        ("cosine", 3, 1.0),
-        ("cosine", 4, 1.0),  # the top of the cosine
-        ("cosine", 12, 0.1 + 0.9 * 0.5),  # halfway
-        ("cosine", 20, 0.1),  # the end
+        ("cosine", 0.25, 0.25),
+        ("cosine", 1, 1.0),  # the top of the cosine
+        ("cosine", 3, 0.1 + 0.9 * 0.5),  # halfway
+        ("cosine", 5, 0.1),  # the end
         ("cosine", 99, 0.1),
-        ("constant", 1, 0.5),
-        ("constant", 20, 1.0),
+        ("constant", 0.5, 0.5),
+        ("constant", 5, 1.0),
     ],
 )
-def test_rate_schedule(schedule: str, step: int, expected: float) -> None:
-    config = PhaseConfig(epochs=5, learning_rate=1, schedule=schedule, final_rate=0.1)
-    assert rate_factor(step, 20, 4, config) == pytest.approx(expected)
+def test_rate_schedule(schedule: str, done: float, expected: float) -> None:
+    config = PhaseConfig(
+        epochs=5, learning_rate=1, schedule=schedule, final_rate=0.1, warmup_epochs=1
+    )
+    assert rate_factor(done, config, 5) == pytest.approx(expected)
 
 
 def test_the_schedule_keeps_what_reduce_lr_on_plateau_takes_off() -> None:
@@ -423,10 +601,11 @@ def test_the_schedule_keeps_what_reduce_lr_on_plateau_takes_off() -> None:
         callback.set_model(model)
         callback.on_train_begin()
     for epoch in range(9):
+        schedule.on_epoch_begin(epoch)
         schedule.on_train_batch_begin(0)
         rates.append(float(model.optimizer.learning_rate.numpy()))
         plateau.on_epoch_end(epoch, {"loss": 1.0})
-    plain = [0.1 * rate_factor(step, 9, 2, config) for step in range(9)]
+    plain = [0.1 * rate_factor(step + (step < 2), config, 9) for step in range(9)]
     cuts = [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
     np.testing.assert_allclose(rates, np.multiply(plain, cuts), rtol=1e-5)
 
@@ -446,6 +625,22 @@ def pixels() -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), labels
 
 
+def phase(name: str, config: PhaseConfig, folder: Path, **changes) -> Phase:
+    return Phase(
+        name,
+        config,
+        config.epochs,
+        LossConfig(),
+        changes.pop("callbacks", CallbacksConfig()),
+        folder / f"{name}.weights.h5",
+        **changes,
+    )
+
+
+def photos_of(pixels) -> Photos:
+    return Photos(*pixels, [])
+
+
 def test_the_head_on_features_learns_what_it_learns_on_the_full_model(
     classifier, pixels, tmp_path: Path
 ) -> None:
@@ -453,62 +648,71 @@ def test_the_head_on_features_learns_what_it_learns_on_the_full_model(
 
     No views and no dropout, so that both see the same numbers; the order is the same seed's.
     """
-    tf = import_tensorflow()
     images, labels = pixels
     freeze_backbone(classifier)
     start = classifier.get_layer(LOGITS).get_weights()
     config = HeadConfig(epochs=3, views=0, learning_rate=1e-2)
-
-    def phase(name: str) -> Phase:
-        return Phase(name, config, 3, CallbacksConfig(), tmp_path / f"{name}.weights.h5")
-
-    rows: dict[str, list[dict[str, float]]] = {"cached": [], "full": []}
     features = pooled_features(classifier, images, tmp_path / "features.npy", batch_size=8)
     assert (features.shape, features.dtype) == ((1, 21, FEATURES), np.float32)
     head = build_head(FEATURES, 3, dropout=0.0)
     head.set_weights(start)
+    cached, full = (Progress(tmp_path / f"{name}.npz") for name in ("cached", "full"))
     run_phase(
         head,
-        phase("cached"),
-        feature_batches(features, labels, 3, 8, seed=5),
-        3,
-        plain_batches(features[0], labels, 3, 8),
-        rows["cached"],
+        phase("head", config, tmp_path),
+        lambda size: (
+            FeatureBatches(features, labels, 3, size, seed=5),
+            PlainBatches(features[0], labels, 3, size),
+        ),
+        8,
+        cached,
     )
+    none = Augmentation(AugmentConfig(level="none"))
     run_phase(
-        part_of(classifier, LOGITS),
-        phase("full"),
-        photo_batches(images, labels, 3, 8, 5, lambda x, _: tf.cast(x, tf.float32)),
-        3,
-        plain_batches(images, labels, 3, 8),
-        rows["full"],
+        with_changes(part_of(classifier, LOGITS), none),
+        phase("full", config, tmp_path, inputs=2),
+        lambda size: (
+            PhotoBatches(photos_of(pixels), 3, size, 5, none),
+            PlainBatches(images, labels, 3, size, none.width),
+        ),
+        8,
+        full,
     )
-    for cached, full in zip(
+    for one, other in zip(
         head.get_weights(), classifier.get_layer(LOGITS).get_weights(), strict=True
     ):
-        assert np.abs(full - start[0][0, 0]).max() > 0.01, "it learned"
+        assert np.abs(other - start[0][0, 0]).max() > 0.01, "it learned"
         # Adam divides by the root of tiny squares, which enlarges rounding.
-        np.testing.assert_allclose(cached, full, atol=2e-4)
-    for cached, full in zip(rows["cached"], rows["full"], strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+    for one, other in zip(cached.rows, full.rows, strict=True):
         for key in ("loss", "val_loss", "accuracy", "val_accuracy"):
-            assert cached[key] == pytest.approx(full[key], abs=1e-4)
+            assert one[key] == pytest.approx(other[key], abs=1e-4)
 
 
 def test_views_are_augmented_and_reproducible(classifier, pixels, tmp_path: Path) -> None:
     images, _ = pixels
-
-    def negative(batch, seed):
-        tf = import_tensorflow()
-        shade = tf.cast(tf.math.floormod(seed[0], 50), tf.float32)
-        return 255 - tf.cast(batch, tf.float32) + shade
-
-    first = pooled_features(classifier, images, tmp_path / "a.npy", 8, 2, negative, seed=3)
-    again = pooled_features(classifier, images, tmp_path / "b.npy", 8, 2, negative, seed=3)
+    changes = Augmentation(AugmentConfig(level="medium"))
+    first = pooled_features(classifier, images, tmp_path / "a.npy", 8, 2, changes, seed=3)
+    again = pooled_features(classifier, images, tmp_path / "b.npy", 8, 2, changes, seed=3)
     plain = pooled_features(classifier, images, tmp_path / "c.npy", 8)
-    assert (first.shape, plain.shape) == ((2, 21, FEATURES), (1, 21, FEATURES))
+    assert (first.shape, plain.shape) == ((3, 21, FEATURES), (1, 21, FEATURES))
     np.testing.assert_array_equal(first, again)
-    assert np.abs(first[0] - plain[0]).max() > 1e-3
-    assert np.abs(first[0] - first[1]).max() > 1e-4
+    np.testing.assert_array_equal(first[0], plain[0])
+    assert np.abs(first[1] - plain[0]).max() > 1e-3
+    assert np.abs(first[1] - first[2]).max() > 1e-4
+
+
+def test_features_of_an_earlier_process_are_taken_if_they_are_whole(
+    classifier, pixels, tmp_path: Path
+) -> None:
+    images, _ = pixels
+    found = np.array(pooled_features(classifier, images, tmp_path / "f.npy", 8))
+    np.save(tmp_path / "f.npy", found + 1)
+    np.testing.assert_array_equal(
+        pooled_features(classifier, images, tmp_path / "f.npy", 8), found + 1
+    )
+    np.save(tmp_path / "f.npy", found[:, :20] + 1)  # of other photos
+    np.testing.assert_array_equal(pooled_features(classifier, images, tmp_path / "f.npy", 8), found)
 
 
 def test_the_best_epoch_s_weights_stay(classifier, pixels, tmp_path: Path) -> None:
@@ -518,18 +722,17 @@ def test_the_best_epoch_s_weights_stay(classifier, pixels, tmp_path: Path) -> No
     callbacks = CallbacksConfig(early_stopping_patience=2, plateau_patience=0)
     freeze_backbone(classifier)
     features = pooled_features(classifier, images, tmp_path / "features.npy", batch_size=8)
-    head, rows = build_head(FEATURES, 3, dropout=0.0), []
-    val = plain_batches(features[0], labels, 3, 8)
+    head, progress = build_head(FEATURES, 3, dropout=0.0), Progress(tmp_path / "state.npz")
+    val = PlainBatches(features[0], labels, 3, 8)
     run_phase(
         head,
-        Phase("head", config, 30, callbacks, tmp_path / "best.weights.h5"),
-        feature_batches(features, labels, 3, 8, seed=0),
-        3,
-        val,
-        rows,
+        phase("head", config, tmp_path, callbacks=callbacks),
+        lambda size: (FeatureBatches(features, labels, 3, size, seed=0), val),
+        8,
+        progress,
     )
-    losses = [row["val_loss"] for row in rows]
-    found = head.evaluate(val, verbose=0, return_dict=True)["loss"]
+    losses = [row["val_loss"] for row in progress.rows]
+    found = head.evaluate(validation_feed(val, 1), verbose=0, return_dict=True)["loss"]
     assert found == pytest.approx(min(losses), rel=1e-4)
     assert len(losses) < 30
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
@@ -543,14 +746,78 @@ def test_weight_decay_leaves_biases_alone(classifier, pixels, tmp_path: Path) ->
     head = build_head(FEATURES, 3, dropout=0.0)
     head.set_weights([np.full((FEATURES, 3), 0.5), np.full(3, 0.5)])
     config = HeadConfig(epochs=1, learning_rate=1e-6, weight_decay=1, label_smoothing=0)
-    data = feature_batches(features * 0, labels, 3, 21, seed=0)
-    val = plain_batches(features[0] * 0, labels, 3, 8)
-    phase = Phase("head", config, 1, CallbacksConfig(), tmp_path / "best.weights.h5")
-    run_phase(head, phase, data, 1, val, [])
+    run_phase(
+        head,
+        phase("head", config, tmp_path),
+        lambda size: (
+            FeatureBatches(features * 0, labels, 3, size, seed=0),
+            PlainBatches(features[0] * 0, labels, 3, 8),
+        ),
+        21,
+        Progress(tmp_path / "state.npz"),
+    )
     kernel, bias = head.get_weights()
     np.testing.assert_allclose(kernel, 0.5 * (1 - 1e-6), rtol=2e-7)
     assert (kernel < 0.5).all()
     np.testing.assert_allclose(bias, 0.5, atol=2e-6)
+
+
+def test_the_average_of_the_weights_is_what_is_kept(classifier, pixels, tmp_path: Path) -> None:
+    """One step an epoch: a bias and its average, followed by hand."""
+    images, labels = pixels
+    freeze_backbone(classifier)
+    features = pooled_features(classifier, images, tmp_path / "features.npy", batch_size=8)
+    kept = {}
+    for share in (0.0, 0.75):
+        head = build_head(FEATURES, 3, dropout=0.0)
+        head.set_weights([np.zeros((FEATURES, 3)), np.zeros(3)])
+        config = HeadConfig(epochs=2, learning_rate=1e-2, ema=share)
+        seen = []
+        with pytest.MonkeyPatch.context() as patch:
+            whole = EpochLog.on_epoch_end
+
+            def note(self, epoch, logs=None, seen=seen, whole=whole):
+                seen.append(self.model.get_weights()[1])
+                whole(self, epoch, logs)
+
+            patch.setattr(EpochLog, "on_epoch_end", note)
+            run_phase(
+                head,
+                phase("head", config, tmp_path / str(share)),
+                lambda size: (
+                    FeatureBatches(features, labels, 3, size, seed=0),
+                    PlainBatches(features[0], labels, 3, 21),
+                ),
+                21,
+                Progress(tmp_path / str(share) / "state.npz"),
+            )
+        kept[share] = seen
+    raw, average = kept[0.0], kept[0.75]
+    np.testing.assert_allclose(average[0], raw[0], atol=1e-7)  # Keras begins with the first step
+    np.testing.assert_allclose(average[1], 0.75 * raw[0] + 0.25 * raw[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["focal", "crossentropy"])
+def test_losses_are_the_papers(name: str) -> None:
+    """Lin et al. 2017, equation 4, without alpha."""
+    config = LossConfig(name=name, focal_gamma=2)
+    logits = np.array([[2.0, -1.0, 0.5], [0.1, 0.2, -3.0]], np.float32)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    own = p[[0, 1], [0, 2]]
+    expected = (((1 - own) ** 2 if name == "focal" else 1) * -np.log(own)).mean()
+    targets = np.eye(3, dtype=np.float32)[[0, 2]]
+    found = float(phases.make_loss(config, smoothing=0.0)(targets, logits))
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_metric_that_is_watched_may_be_f1(data: Path, tmp_path: Path) -> None:
+    run = fit(
+        data,
+        tmp_path / "run",
+        tiny("callbacks.monitor=val_f1", "loss.name=focal", "loss.class_weights=balanced",
+             "augment.mixup=0.2", "augment.cutmix=1"),
+    )  # fmt: skip
+    assert 0 <= float(history(run)[0]["val_f1"]) <= 1
 
 
 def test_predictions_do_not_depend_on_the_batch(scratch: RunDir, data: Path) -> None:

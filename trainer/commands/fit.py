@@ -7,65 +7,42 @@ from typing import Any
 import click
 
 from edge_runtime.console import EdgeCommand, json_option, overwrite_option, print_json
+from edge_runtime.errors import UsageError
 
-#: Options of ``fit`` that stand for a key of the configuration.
-_KEYS = {
-    "backbone": "model.backbone",
-    "weights": "model.weights",
-    "fine_tune_at": "model.fine_tune_at",
-    "image_size": "image.size",
-    "batch_size": "batch_size",
-    "head_epochs": "head.epochs",
-    "finetune_epochs": "finetune.epochs",
-    "seed": "seed",
-}
+from .options import config_options, given_keys
 
 
 @click.command(
     cls=EdgeCommand,
     example="edge-train fit photos/ --out runs/first --weights imagenet --set augment.flip=false",
 )
-@click.argument("data", metavar="DATA")
-@click.option("--out", required=True, metavar="RUN", help="Run directory to write.")
+@click.argument("data", metavar="DATA", required=False)
+@click.option("--out", metavar="RUN", help="Run directory to write.")
 @click.option(
-    "--config", metavar="FILE", help="YAML file, or the name of a shipped preset such as demo."
+    "--resume",
+    metavar="RUN",
+    help="Go on with the training of this run, which was interrupted; takes no DATA.",
 )
 @click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any key of the configuration, e.g. head.learning_rate=0.001. Goes over the options.",
-)
-@click.option("--backbone", metavar="NAME", help="Network. Default: efficientnetb0.")
-@click.option(
-    "--weights",
-    metavar="SOURCE",
-    help="imagenet (downloaded once), none (from scratch), or a weights file. Default: imagenet.",
-)
-@click.option("--image-size", type=int, metavar="PIXELS", help="Input size. Default: 224.")
-@click.option("--batch-size", type=int, metavar="N", help="Photos a step. Default: 32.")
-@click.option(
-    "--head-epochs", type=int, metavar="N", help="Epochs of phase 1, the head. Default: 8."
+    "--from-run",
+    metavar="RUN",
+    help="Start from the weights of this finished run: more photos, or other classes, of which it "
+    "keeps those of the same name. Its configuration takes the place of the defaults.",
 )
 @click.option(
-    "--finetune-epochs",
-    type=int,
-    metavar="N",
-    help="Epochs of phase 2. Default: 10. From scratch both add up.",
+    "--preset",
+    metavar="NAME",
+    help="Values of a shipped preset, see `edge-train config --list`; --config goes over it.",
 )
-@click.option(
-    "--fine-tune-at",
-    type=int,
-    metavar="INDEX",
-    help="Index of the first backbone layer that phase 2 trains, 0 for all. Default: the backbone's.",
-)
-@click.option("--seed", type=int, metavar="N", help="Of everything random. Default: 0.")
+@config_options
 @overwrite_option("an existing run")
 @json_option()
 def fit(
-    data: str,
-    out: str,
+    data: str | None,
+    out: str | None,
+    resume: str | None,
+    from_run: str | None,
+    preset: str | None,
     config: str | None,
     assignments: tuple[str, ...],
     overwrite: bool,
@@ -76,13 +53,27 @@ def fit(
 
     DATA holds train/, val/ and perhaps test/, each with a folder for each class; or a folder for
     each class, which is then split with the seed. What is not given comes from the configuration
-    file, and else from the defaults.
+    file, and else from the defaults. A training that was stopped, by Ctrl-C or by a power cut, goes
+    on with --resume to the same result.
     """
-    from ..config_io import load_config
-    from ..train import fit as train
+    from .. import train
 
-    given = {_KEYS[name]: value for name, value in options.items()}
-    run = train(data, out, load_config(config, given, assignments), overwrite)
+    if resume is not None:
+        named = [data, out, from_run, preset, config, *assignments, *options.values()]
+        if overwrite or any(value is not None for value in named):
+            raise UsageError(
+                "--resume goes on with a training as it was begun: give nothing but the run."
+            )
+        run = train.resume(resume)
+    elif data is None or out is None:
+        raise UsageError("Expected DATA and --out RUN, or --resume RUN.")
+    else:
+        from ..config_io import load_config
+
+        given = given_keys(options) | {"model.from_run": from_run}
+        chosen = load_config(config, given, assignments, preset)
+        run = train.fit(data, out, chosen, overwrite)
+    out = out or str(run.path)
     metrics = run.metrics()
     if as_json:
         print_json({"run": out, "val": metrics["val"], "test": metrics["test"]})

@@ -1,0 +1,91 @@
+"""``edge-train augment-preview``."""
+
+from __future__ import annotations
+
+import click
+
+from edge_runtime.console import EdgeCommand, json_option, overwrite_option, print_json
+
+_LEVELS = ("none", "light", "medium", "heavy")
+
+
+@click.command(
+    "augment-preview",
+    cls=EdgeCommand,
+    example="edge-train augment-preview photos/ --out grid.png --level heavy",
+)
+@click.argument("data", metavar="DATA")
+@click.option("--out", required=True, metavar="FILE", help="PNG file to write.")
+@click.option("--level", type=click.Choice(_LEVELS), help="Same as --set augment.level=...")
+@click.option(
+    "--config", metavar="FILE", help="YAML file, or the name of a shipped preset such as demo."
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any key of the configuration, e.g. augment.mixup=0.2 or image.size=96.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Photos, a row each."
+)
+@click.option(
+    "--views", type=click.IntRange(1, 30), default=6, show_default=True, help="Views of a photo."
+)
+@click.option("--seed", type=int, metavar="N", help="Of photos and changes. Default: 0.")
+@overwrite_option("an existing file")
+@json_option()
+def augment_preview(
+    data: str,
+    out: str,
+    level: str | None,
+    config: str | None,
+    assignments: tuple[str, ...],
+    count: int,
+    views: int,
+    seed: int | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Draw photos of DATA as training sees them, epoch by epoch.
+
+    DATA and the configuration are as for fit. The photos are of the training part, one of each
+    class in turn.
+    """
+    from edge_runtime.files import refuse_existing
+
+    from ..augment_preview import choose_photos, draw_preview, make_preview
+    from ..backbones import get_backbone
+    from ..config_io import load_config
+    from ..data import index_dataset
+
+    refuse_existing(out, overwrite)
+    given = {"augment.level": level, "seed": seed}
+    chosen = load_config(config, given, assignments)
+    size = chosen.image.size or get_backbone(chosen.model.backbone).size
+    spec = chosen.image.model_copy(update={"size": size}).spec()
+    dataset = index_dataset(data, chosen.data.ratios, chosen.seed)
+    samples, names = dataset.parts["train"], dataset.class_names
+    indices, pixels = choose_photos(samples, count, spec, chosen.seed)
+    preview = make_preview(samples, indices, pixels, len(names), views, chosen.augment, chosen.seed)
+    title = f"{data}: augmentation level {chosen.augment.level}, seed {chosen.seed}"
+    draw_preview(preview, names, title, out, overwrite)
+    if as_json:
+        photos = [
+            {
+                "path": sample.path,
+                "label": names[sample.label],
+                "views": [
+                    {names[i]: round(float(row[i]), 4) for i in row.nonzero()[0]} for row in rows
+                ],
+            }
+            for sample, rows in zip(preview.samples, preview.shares[:, 1:], strict=True)
+        ]
+        print_json(
+            {"out": out, "augment": chosen.augment.model_dump(mode="json"), "photos": photos}
+        )
+    else:
+        click.echo(
+            f"{out}: {len(indices)} photos, {views} views each, level {chosen.augment.level}"
+        )

@@ -1,0 +1,256 @@
+"""Decoded photos on disk: each is decoded once for all trainings of a preprocessing rule.
+
+A store is a folder with two files. ``pixels.bin`` holds the uint8 pixels of one photo after the
+other; ``index.sqlite`` says which photo is where: ``files`` by path, size and time of change,
+``rows`` by the photo's checksum. So a moved or copied photo is not decoded again, and a changed
+one is. Several processes may read and fill a store at once: SQLite keeps the index whole, a lock
+the order of the pixels, and pixels count only once the index knows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from edge_runtime.errors import ImageError
+from edge_runtime.files import cache_folder, sha256_file
+from edge_runtime.manifest import PreprocessSpec
+from edge_runtime.preprocess import preprocess
+
+#: Layout of the folder; another number makes another store.
+_LAYOUT = 1
+
+#: A photo that changed less than this before it was read may change again at the same time, ns.
+_RACY = 2_000_000_000
+
+_TABLES = """
+create table if not exists files (
+    path blob primary key, size integer, mtime integer, sha blob, error text) without rowid;
+create table if not exists rows (sha blob primary key, row integer) without rowid;
+"""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A photo that was read.
+
+    Attributes:
+        sha256: Of the file, 32 bytes; empty if it could not be opened.
+        pixels: uint8 (h, w, 3); None if the store has them already, or there is an error.
+        error: Why it cannot be decoded.
+    """
+
+    sha256: bytes = b""
+    pixels: np.ndarray | None = None
+    error: str | None = None
+    size: int = -1
+    mtime: int = -1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index knows of a photo: its checksum, and its row or why it has none."""
+
+    sha256: bytes
+    row: int  #: -1: the pixels are not kept
+    error: str | None
+
+
+def store_folder(spec: PreprocessSpec) -> Path:
+    """Where the store of a preprocessing rule is.
+
+    Whatever may change a pixel is part of the name: the rule, the code that applies it, and
+    Pillow's version.
+    """
+    code = Path(inspect.getfile(preprocess)).read_bytes()
+    parts = [json.dumps(asdict(spec), sort_keys=True), PIL.__version__, str(_LAYOUT)]
+    digest = hashlib.sha256("\n".join(parts).encode() + code).hexdigest()
+    name = f"{spec.width}x{spec.height}-{spec.fit}-{spec.kernel}-{digest[:12]}"
+    return cache_folder() / "pixels" / name
+
+
+class PixelStore:
+    """The store of one preprocessing rule, opened for reading and filling."""
+
+    def __init__(self, folder: Path | None, spec: PreprocessSpec) -> None:
+        """Open or make it; without a folder, in memory, where it keeps no pixels.
+
+        Raises:
+            OSError: The folder cannot be written.
+            sqlite3.Error: The index is damaged.
+        """
+        self.folder, self.spec = folder, spec
+        self.row_bytes = spec.width * spec.height * 3
+        self.file = None if folder is None else folder / "pixels.bin"
+        self._lock = threading.RLock()
+        self._data = -1
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._index = sqlite3.connect(
+            ":memory:" if folder is None else folder / "index.sqlite",
+            timeout=60,
+            check_same_thread=False,
+            isolation_level=None,
+        )
+        try:
+            self._index.executescript(_TABLES)
+            if folder is not None:
+                self._data = os.open(
+                    folder / "pixels.bin", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+                )
+                os.utime(folder)  # the one that was not used for longest goes first
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> PixelStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files; arrays that are mapped stay valid."""
+        self._index.close()
+        if self._data >= 0:
+            os.close(self._data)
+            self._data = -1
+
+    def rows(self) -> int:
+        """Number of photos whose pixels are kept."""
+        found = self._ask("select coalesce(max(row) + 1, 0) from rows")
+        return int(found[0][0])
+
+    def is_whole(self) -> bool:
+        """Whether ``pixels.bin`` holds every row of the index."""
+        return self._data < 0 or os.fstat(self._data).st_size >= self.rows() * self.row_bytes
+
+    def look_up(self, paths: Sequence[str]) -> Iterator[Entry | None]:
+        """What is known of photos; None for one that is new or has changed."""
+        query = (
+            "select size, mtime, files.sha, row, error from files "
+            "left join rows on rows.sha = files.sha where path = ?"
+        )
+        for path in paths:
+            found = self._ask(query, (_key(path),))
+            if not found:
+                yield None
+                continue
+            size, mtime, sha, row, error = found[0]
+            try:
+                status = os.stat(path)
+                same = (status.st_size, status.st_mtime_ns) == (size, mtime)
+            except OSError:
+                same = False
+            yield Entry(sha, -1 if row is None else row, error) if same else None
+
+    def row_of(self, sha256: bytes) -> int:
+        """Row of a photo; -1 if its pixels are not kept."""
+        found = self._ask("select row from rows where sha = ?", (sha256,))
+        return int(found[0][0]) if found else -1
+
+    def decode(self, path: str, wanted: bool = True) -> Decoded:
+        """Read a photo once: its checksum, and its pixels unless they are kept or not wanted.
+
+        Safe in threads. Whether it can be decoded is found out in any case.
+        """
+        now = time.time_ns()
+        try:
+            status = os.stat(path)
+            sha = bytes.fromhex(sha256_file(path))
+        except OSError as error:
+            return Decoded(error=f"{(error.strerror or str(error)).lower()}.")
+        mtime = status.st_mtime_ns if status.st_mtime_ns < now - _RACY else -1
+        if self.row_of(sha) >= 0:
+            return Decoded(sha, None, None, status.st_size, mtime)
+        try:
+            pixels = preprocess(path, self.spec)
+        except ImageError as error:
+            why = str(error).removeprefix(f"{path}: ")
+            return Decoded(sha, None, why, status.st_size, mtime)
+        return Decoded(sha, pixels if wanted else None, None, status.st_size, mtime)
+
+    def add(self, photos: Iterable[tuple[str, Decoded]]) -> None:
+        """Keep what :meth:`decode` gave; on a full disk nothing of it.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        photos = [(path, found) for path, found in photos if found.sha256]
+        with self._lock, self._exclusive():
+            first = self.rows()
+            rows: dict[bytes, int] = {}
+            for _, found in photos:
+                # Another process may have been faster, and a set may hold a photo twice.
+                if found.pixels is None or found.sha256 in rows or self.row_of(found.sha256) >= 0:
+                    continue
+                rows[found.sha256] = row = first + len(rows)
+                _write_all(self._data, found.pixels, row * self.row_bytes)
+            with self._transaction():
+                self._index.executemany("insert into rows values (?, ?)", list(rows.items()))
+                self._index.executemany(
+                    "insert or replace into files values (?, ?, ?, ?, ?)",
+                    [(_key(path), f.size, f.mtime, f.sha256, f.error) for path, f in photos],
+                )
+
+    def _ask(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return list(self._index.execute(query, values))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._index.execute("begin immediate")
+        try:
+            yield
+            self._index.execute("commit")
+        except BaseException:
+            self._index.execute("rollback")
+            raise
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Alone among processes, too; what a killed one wrote without an entry is overwritten."""
+        if self._data < 0:
+            yield
+            return
+        import fcntl
+
+        fcntl.flock(self._data, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._data, fcntl.LOCK_UN)
+
+
+def remove_store(folder: Path) -> None:
+    """Remove a store; a process that has it open keeps what it has mapped."""
+    aside = tempfile.mkdtemp(prefix=".old.", dir=folder.parent)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, os.path.join(aside, folder.name))
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _key(path: str) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def _write_all(handle: int, pixels: np.ndarray, offset: int) -> None:
+    data = memoryview(pixels.tobytes())
+    while data:
+        count = os.pwrite(handle, data, offset)
+        data, offset = data[count:], offset + count

@@ -13,6 +13,7 @@
 ``report.html``          everything to look at, in one file
 ``metrics.json``         ``val`` and ``test``; written last: a folder without it is no run
 ``environment.json``     versions, seed, device
+``tensorboard/``         curves and pictures for TensorBoard, where it was installed
 ``checkpoints/``         best weights of each phase
 ======================== =====================================================
 """
@@ -42,6 +43,7 @@ REPORT = "report.html"
 METRICS = "metrics.json"
 ENVIRONMENT = "environment.json"
 CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
 
 #: What the name of a training under way has more than that of its run.
 UNFINISHED = ".unfinished"

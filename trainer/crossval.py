@@ -17,14 +17,11 @@ temperature; the rest is learned from.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,59 +33,22 @@ from edge_runtime.errors import ModelError, OutputExists, SystemFailure, UsageEr
 from edge_runtime.files import atomic_folder, refuse_existing, replace_folder, system_failures
 from edge_runtime.rundir import unfinished
 
-from .backbones import get_backbone
 from .config import Config
 from .config_io import dump_config
 from .crossval_figures import fold_figures, mean_predictions, over_folds, pooled_figures
 from .crossval_fold import FoldTask, fetch_weights, is_finished, train_fold, trim
-from .data import Dataset, Sample, index_dataset
-from .doctor import quick_findings, resolve_duplicates
-from .doctor.duplicates import equal_groups
-from .doctor.report import brief
-from .folders import is_split, training_photos
-from .folds import Fold, plan_folds
-from .grouping import group_keys, join_groups
+from .crossval_plan import Plan, make_plan
 from .job import locked
 from .parallel import Backend, run_all, threads_each
-from .pixels import load_part
 from .predictions import read_predictions, write_predictions
 from .report import plot_confusion
-from .weights import IMAGENET, check_weights
+from .weights import IMAGENET
 
 _log = logging.getLogger("trainer")
 
 RESULT, FOLDS, PLAN = "crossval.json", "folds", "folds.csv"
 
 AnyPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a cross-validation does.
-
-    Attributes:
-        class_names: In index order.
-        samples: All photos, with checksums.
-        groups: Group of each.
-        folds: The trainings.
-        left_out: ``path`` and ``error`` of the photos that are not used.
-        config: The configuration.
-    """
-
-    class_names: tuple[str, ...]
-    samples: list[Sample]
-    groups: list[int]
-    folds: list[Fold]
-    left_out: list[dict[str, str]]
-    config: Config
-
-    def dataset(self, fold: Fold) -> Dataset:
-        """The photos of a fold by part."""
-        parts = {"train": fold.train, "val": fold.val, "test": fold.test}
-        return Dataset(
-            self.class_names,
-            {part: [self.samples[index] for index in chosen] for part, chosen in parts.items()},
-        )
 
 
 def cross_validate(
@@ -130,7 +90,7 @@ def cross_validate(
     """
     config = config or Config()
     _check_out(out, data, overwrite, resume)
-    plan = _plan(data, config, folds, repeats)
+    plan = make_plan(data, config, folds, repeats)
     folder = unfinished(out)
     _begin(plan, folder, overwrite, resume, out)
     with system_failures(folder), locked(folder):
@@ -169,57 +129,9 @@ def _check_out(out: AnyPath, data: AnyPath, overwrite: bool, resume: bool) -> No
         )
 
 
-def _plan(data: AnyPath, config: Config, folds: int, repeats: int) -> Plan:
-    """Read every photo once, so that the folds find them decoded, and divide them."""
-    if config.model.from_run is not None:
-        raise UsageError(
-            "crossval cannot start from a run (model.from_run): the run has learned photos that "
-            "the folds hold out. Leave it out."
-        )
-    backbone = get_backbone(config.model.backbone)
-    check_weights(config.model.weights)
-    if os.path.isfile(config.model.weights):
-        weights = {"weights": os.path.abspath(config.model.weights)}
-        config = config.model_copy(update={"model": config.model.model_copy(update=weights)})
-    image = config.image.model_copy(update={"size": config.image.size or backbone.size})
-    names, found = _photos(data)
-    photos, failures = load_part(found, image.spec(), "train", config.cache.limit_gb)
-    keep, copies = resolve_duplicates({"train": photos.samples})
-    for copy in copies:
-        _log.warning("%s: %s Left out.", copy.path, copy.reason)
-    samples = [photos.samples[index] for index in keep["train"]]
-    together = equal_groups([sample.sha256 for sample in samples])
-    if config.data.group_by is not None:
-        together += equal_groups(group_keys([s.path for s in samples], config.data.group_by))
-    groups = join_groups(len(samples), together)
-    train, val, _ = config.data.ratios
-    labels = [names[sample.label] for sample in samples]
-    plan = plan_folds(labels, groups, folds, repeats, val / (train + val), config.seed)
-    left_out = [{"path": path, "error": why} for path, why in failures]
-    left_out += [{"path": copy.path, "error": copy.reason} for copy in copies]
-    return Plan(names, samples, groups, plan, left_out, config)
-
-
-def _photos(data: AnyPath) -> tuple[tuple[str, ...], list[Sample]]:
-    """Class names and photos of a folder; a test part is left alone."""
-    if is_split(data):
-        dataset = index_dataset(data)
-        if dataset.parts["test"]:
-            _log.info("%s: test is left alone; train and val are divided anew.", os.fspath(data))
-        samples = dataset.parts["train"] + dataset.parts["val"]
-    else:
-        photos = training_photos(data)
-        names = tuple(photos)
-        samples = [Sample(path, i) for i, name in enumerate(names) for path in photos[name]]
-        dataset = Dataset(names, {"train": samples, "val": [], "test": []})
-    for line in brief(quick_findings(dataset, data)):
-        _log.warning("%s", line)
-    return dataset.class_names, samples
-
-
 def _begin(plan: Plan, folder: Path, overwrite: bool, resume: bool, out: AnyPath) -> None:
     """Make the folder, or check that it is about the same."""
-    texts = {rundir.CONFIG: dump_config(plan.config), PLAN: _plan_table(plan)}
+    texts = {rundir.CONFIG: dump_config(plan.config), PLAN: plan.table()}
     if resume:
         for name, text in texts.items():
             file = folder / name
@@ -243,23 +155,6 @@ def _begin(plan: Plan, folder: Path, overwrite: bool, resume: bool, out: AnyPath
         for name, text in texts.items():
             (new / name).write_bytes(text.encode("utf-8", "surrogateescape"))
         (new / FOLDS).mkdir()
-
-
-def _plan_table(plan: Plan) -> str:
-    """``folds.csv``: path, checksum, class, group, and for each repeat the fold."""
-    repeats = max(fold.repeat for fold in plan.folds)
-    held = np.zeros((len(plan.samples), repeats), int)
-    for fold in plan.folds:
-        held[fold.test, fold.repeat - 1] = fold.number
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(
-        ["path", "sha256", "class", "group", *(f"repeat_{n + 1}" for n in range(repeats))]
-    )
-    for sample, group, row in zip(plan.samples, plan.groups, held, strict=True):
-        label = plan.class_names[sample.label]
-        writer.writerow([os.path.abspath(sample.path), sample.sha256, label, group, *row])
-    return stream.getvalue()
 
 
 def _train(

@@ -217,6 +217,11 @@ def _said_how_to_go_on(job: Job) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder.
+
+    Raises:
+        SystemFailure: Another process is in it.
+    """
     import fcntl
 
     with open(folder / _LOCK, "w") as stream:

@@ -7,12 +7,13 @@ changes need no state: they follow from the seed, the epoch and the step.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ class Progress:
     def seconds(self) -> float:
         """Time that the training took, of earlier processes up to their last whole epoch."""
         return float(self._state.get("seconds", 0.0)) + time.perf_counter() - self._since
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the time of the block to what :meth:`times` tells of ``what``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            known = self._state.setdefault("times", {})
+            known[what] = round(known.get(what, 0.0) + time.perf_counter() - start, 3)
+
+    def times(self) -> dict[str, float]:
+        """Seconds by what was done, without those of a process that was killed."""
+        return dict(self._state.get("times", {}))
 
     def result(self, phase: str) -> dict[str, Any] | None:
         """What :meth:`finish` noted of a phase; None if it has not ended."""

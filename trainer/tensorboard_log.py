@@ -18,6 +18,8 @@ from typing import Any
 
 from PIL import Image
 
+from edge_runtime import rundir
+
 from .packages import import_module
 
 _numbers = itertools.count()
@@ -96,7 +98,7 @@ class TensorBoardLog:
         """
         first = known + 1 if known else 0
         self._files = {
-            part: EventFile(folder / "tensorboard" / part, first)
+            part: EventFile(folder / rundir.TENSORBOARD / part, first)
             for part in ("train", "validation")
         }
         self._phase: str | None = None

@@ -165,7 +165,8 @@ def _run(job: Job) -> RunDir:
     if not job.start.is_file():  # first of all, because the weights may not fit
         network = start_network(config, dataset.class_names, FLOAT32, distribution)
     info = ModelInfo(dataset.class_names, config.image.spec())
-    parts = _load(job, dataset, info, config)
+    with job.progress.timed("photos"):
+        parts = _load(job, dataset, info, config)
     if network:
         warn_of_known_photos(config, {part: photos.samples for part, photos in parts.items()})
     network = (
@@ -328,6 +329,7 @@ def _finish(
         "batch_size": job.progress.batch_size(config.batch_size),
         "kept_phase": kept,
         "seconds": round(job.progress.seconds, 1),
+        "phase_seconds": job.progress.times(),
         "left_out": facts["left_out"],
     }
     if "from_run" in facts:

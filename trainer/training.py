@@ -73,18 +73,21 @@ class Training:
         import_keras().utils.set_random_seed(config.seed)  # of the dropout
         if config.from_scratch:
             unfreeze_all(network.model, config.full.batchnorm_momentum)
-            self._train_on_photos("full", config.full, config.full_epochs, False)
+            with self.progress.timed("full"):
+                self._train_on_photos("full", config.full, config.full_epochs, False)
             return "full"
         kept = ""
         if config.head.epochs:
-            self._train_head()
+            with self.progress.timed("head"):
+                self._train_head()
             kept = "head"
         if config.finetune.epochs:
             at = config.model.fine_tune_at
             unfreeze_from(network.model, network.backbone.fine_tune_at if at is None else at)
-            better = self._train_on_photos(
-                "finetune", config.finetune, config.finetune.epochs, bool(kept)
-            )
+            with self.progress.timed("finetune"):
+                better = self._train_on_photos(
+                    "finetune", config.finetune, config.finetune.epochs, bool(kept)
+                )
             if better:
                 kept = "finetune"
             else:
@@ -169,7 +172,10 @@ class Training:
             )
 
         with self.network.scope():
-            run_phase(head, self._phase("head", own, own.epochs, 1), plan, size, self.progress)
+            phase = self._phase("head", own, own.epochs, 1)
+            # The head of an earlier run may be better than what features alone can teach it.
+            warm = config.model.from_run is not None
+            run_phase(head, phase, plan, size, self.progress, keep_if_not_better=warm)
         model.get_layer(LOGITS).set_weights(head.get_weights())
 
     def _features(self, photos: Photos, name: str, views: int) -> np.ndarray:

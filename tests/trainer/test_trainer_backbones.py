@@ -39,9 +39,9 @@ MODULES = {
     "convnexttiny": "convnext",
 }
 
-#: Of each family one, and every one with an input size of its own kind of preprocessing.
+#: One of each family, and so of each kind of preprocessing.
 QUICK = (
-    "efficientnetb1",
+    "efficientnetb0",
     "efficientnetv2b0",
     "resnet50",
     "mobilenetv2",

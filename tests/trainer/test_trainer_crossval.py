@@ -39,6 +39,7 @@ from trainer.crossval_figures import (
     spread,
 )
 from trainer.crossval_fold import FoldTask, train_fold
+from trainer.crossval_plan import make_plan
 from trainer.crossval_table import format_crossval
 from trainer.folds import plan_folds
 from trainer.intervals import wilson
@@ -405,6 +406,18 @@ def test_copies_are_held_out_together(validated: Any) -> None:
     assert pair[0]["repeat_1"] == pair[1]["repeat_1"]
     assert pair[0]["sha256"] == sha256_file(pair[0]["path"])
     assert result["groups"] == {"groups": 1, "photos": 2}
+
+
+def test_group_by_keeps_photos_in_one_fold(data: Path, tiny_backbone) -> None:
+    """The first two photos of each class, here also across classes and parts."""
+    plan = make_plan(data, tiny("data.group_by='photo_00([01])'"), folds=3, repeats=1)
+    names = [Path(sample.path).name[:9] for sample in plan.samples]
+    for first in ("photo_000", "photo_001"):
+        members = {index for index, name in enumerate(names) if name == first}
+        assert len(members) == 4, "two classes in train and in val"
+        for fold in plan.folds:
+            assert len(members & set(fold.test)) in (0, 4)
+            assert len(members & set(fold.val)) in (0, 4)
 
 
 def test_the_parts_of_a_fold_are_those_of_the_plan(validated: Any) -> None:

@@ -59,6 +59,7 @@ from trainer.train import fit, resume
 SIDE, FEATURES = 32, 8
 TINY = Backbone("tiny", "Tiny", fine_tune_at=1)
 FILES = {
+    "tensorboard",
     rundir.CONFIG,
     rundir.CLASS_NAMES,
     rundir.PREPROCESS,

@@ -68,7 +68,7 @@ def keras_own(name: str, variance: Any = None, weights: str | None = None) -> An
     model = application(include_top=False, weights=weights, input_shape=(SIDE, SIDE, 3))
     if variance is not None:
         set_normalization(model, variance)
-    fill(model, photos(SIDE, 16))  # fewer would leave BatchNorm variances near 0
+    fill(model, photos(SIDE, 8))  # fewer would leave BatchNorm variances near 0
     return model
 
 
@@ -176,7 +176,7 @@ def test_convnext_of_an_earlier_run(pixels: np.ndarray, tmp_path: Path) -> None:
 
 def test_another_network_for_convnext(small_base: Any, tmp_path: Path) -> None:
     base = build_base(CONVNEXT, SIDE)
-    for suffix in SUFFIXES:
+    for suffix in (".weights.h5", ".keras"):
         file = save(small_base, tmp_path / f"other{suffix}")
         with pytest.raises(DataError, match=r"does not fit convnexttiny; first mismatch: "):
             load_weights(base, CONVNEXT, str(file))

@@ -73,6 +73,7 @@ def crossval(
     group_by: str | None,
     keep_models: bool,
     resume: bool,
+    preset: str | None,
     config: str | None,
     assignments: tuple[str, ...],
     overwrite: bool,
@@ -96,7 +97,7 @@ def crossval(
     result = cross_validate(
         data,
         out,
-        load_config(config, given, assignments),
+        load_config(config, given, assignments, preset),
         folds,
         repeats,
         1 if jobs is None and backend == "loky" else jobs,

@@ -29,11 +29,6 @@ from .options import config_options, given_keys
     help="Start from the weights of this finished run: more photos, or other classes, of which it "
     "keeps those of the same name. Its configuration takes the place of the defaults.",
 )
-@click.option(
-    "--preset",
-    metavar="NAME",
-    help="Values of a shipped preset, see `edge-train config --list`; --config goes over it.",
-)
 @config_options
 @overwrite_option("an existing run")
 @json_option()

@@ -24,6 +24,11 @@ KEYS = {
 
 _OPTIONS = (
     click.option(
+        "--preset",
+        metavar="NAME",
+        help="Values of a shipped preset, see `edge-train config --list`; --config goes over it.",
+    ),
+    click.option(
         "--config", metavar="FILE", help="YAML file, or the name of a shipped preset such as demo."
     ),
     click.option(
@@ -65,7 +70,7 @@ _OPTIONS = (
 
 
 def config_options(command: _Command) -> _Command:
-    """Give a command ``config``, ``assignments`` and the options of :data:`KEYS`."""
+    """Give a command ``preset``, ``config``, ``assignments`` and the options of :data:`KEYS`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,0 +1,128 @@
+"""``edge-train fit`` against a plain Keras recipe: time of each phase, and accuracy, over seeds.
+
+Run ``python -m benchmarks.perf.against_plain --preset balanced --preset best --seeds 3``. Plain
+and ours run in turns, each in processes of its own. What is printed for phase 1 includes, on our
+side, decoding the photos into the cache and the features; on the plain side, what Keras reads.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import command, print_machine, shared_option, spread
+
+
+def plain(data: Path, weights: Path, seed: int, finetune: int) -> dict[str, Any]:
+    """What the plain recipe gave."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.perf.plain_recipe", str(data), str(weights),
+         "--seed", str(seed), "--finetune-epochs", str(finetune)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def ours(data: Path, weights: Path, seed: int, options: Sequence[str]) -> dict[str, Any]:
+    """What ``edge-train fit`` gave, with an empty cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        subprocess.run(
+            [command("edge-train"), "fit", str(data), "-q", "--weights", str(weights),
+             "--seed", str(seed), "--out", str(run), *options],
+            stdout=subprocess.DEVNULL, check=True,
+            env=os.environ | {"EDGE_CLASSIFY_CACHE": f"{folder}/cache"},
+        )  # fmt: skip
+        environment = json.loads((run / "environment.json").read_text())
+        metrics = json.loads((run / "metrics.json").read_text())
+        with open(run / "history.csv", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    seconds = environment["phase_seconds"]
+    head = [row for row in rows if row["phase"] == "head"]
+    tuned = [float(row["seconds"]) for row in rows if row["phase"] == "finetune"]
+    best = min(head, key=lambda row: float(row["val_loss"])) if head else {"val_accuracy": "nan"}
+    return {
+        "head_seconds": seconds.get("photos", 0.0) + seconds.get("head", 0.0),
+        "head_val": float(best["val_accuracy"]),
+        "epoch_seconds": tuned,
+        "test_accuracy": metrics["test"]["accuracy"],
+    }
+
+
+def _rate(photos: int, epochs: Sequence[float]) -> float:
+    """Images a second of the epochs after the first, in which graphs are made."""
+    return photos / statistics.median(epochs[1:])
+
+
+@click.command()
+@shared_option()
+@click.option("--preset", "presets", multiple=True, help="Preset to measure; repeatable.")
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--head-only", is_flag=True, help="Phase 1 alone, on both sides.")
+@click.option(
+    "--from-layer-100", is_flag=True, help="Fine-tune from layer 100, too, for equal work."
+)
+def main(
+    shared: Path, presets: tuple[str, ...], seeds: int, head_only: bool, from_layer_100: bool
+) -> None:
+    """Compare on the groceries photos with the ImageNet weights of SHARED."""
+    print_machine()
+    data = shared / "data" / "groceries"
+    weights = shared / "weights" / "efficientnetb0_notop.weights.h5"
+    peers, found = [], {preset: [] for preset in presets or ("balanced",)}  # type: ignore[var-annotated]
+    for seed in range(seeds):
+        peers.append(plain(data, weights, seed, 0 if head_only else 10))
+        for preset, results in found.items():
+            options = ["--config", preset]
+            if head_only:
+                options += ["--finetune-epochs", "0"]
+            if from_layer_100:
+                options += ["--fine-tune-at", "100"]
+            results.append(ours(data, weights, seed, options))
+            click.echo(f"seed {seed}, {preset}: {json.dumps(results[-1])}", err=True)
+        click.echo(f"seed {seed}, plain: {json.dumps(peers[-1])}", err=True)
+    for preset, results in found.items():
+        ratios = [
+            mine["head_seconds"] / peer["head"]["seconds"]
+            for mine, peer in zip(results, peers, strict=True)
+            if mine["head_seconds"]
+        ]
+        click.echo(f"{preset}: phase 1 takes {spread(ratios)} of the plain recipe's time")
+        click.echo(
+            f"  validation accuracy after phase 1: {_mean(r['head_val'] for r in results)}, "
+            f"plain {_mean(p['head']['val_accuracy'] for p in peers)}"
+        )
+        if not head_only:
+            rates = [
+                _rate(peer["photos"], mine["epoch_seconds"])
+                / _rate(peer["photos"], peer["finetune"]["epoch_seconds"])
+                for mine, peer in zip(results, peers, strict=True)
+                if len(mine["epoch_seconds"]) > 1
+            ]
+            if rates:
+                click.echo(f"  phase 2: {spread(rates)} times the plain recipe's images a second")
+            click.echo(
+                f"  test accuracy: {_mean(r['test_accuracy'] for r in results)}, "
+                f"plain {_mean(p['test_accuracy'] for p in peers)}"
+            )
+
+
+def _mean(values: Any) -> str:
+    found = [100 * value for value in values]
+    spread_of = statistics.stdev(found) if len(found) > 1 else 0.0
+    return f"{statistics.mean(found):.2f} % (standard deviation {spread_of:.2f})"
+
+
+if __name__ == "__main__":
+    main()

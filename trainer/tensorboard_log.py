@@ -44,7 +44,10 @@ class EventFile:
         records = _module("summary.writer.record_writer")
         folder.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads files in the order of their names, and looks for "tfevents".
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+        # So a second file of the same second has a later name.
+        before = [int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*.*")]
+        stamp = max([int(time.time()), *(second + 1 for second in before)])
+        name = f"{stamp:010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
         # Buffered, so that a record reaches the disk whole with one flush.
         self._stream = open(folder / f"events.out.tfevents.{name}", "xb")  # noqa: SIM115
         self._records = records.RecordWriter(self._stream)

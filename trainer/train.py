@@ -257,10 +257,6 @@ def _begin(job: Job, network: Network, train: Photos, config: Config) -> Network
     policy = choose_policy(config, attempt)
     if policy != network.policy:
         network = start_network(config, names, policy, network.distribution)
-    if isinstance(config.model.fine_tune_at, (float, str)):
-        index = fine_tune_index(network.model, config.model.fine_tune_at)
-        model = config.model.model_copy(update={"fine_tune_at": index})
-        write_config(job.folder, config.model_copy(update={"model": model}))
     job.note({"policy": policy, "weights": vars(network.source)})
     new = job.start.with_name(f"new-{job.start.name}")
     network.model.save_weights(new)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from .config import AugmentConfig
 from .data import Sample
 from .devices import to_numpy
 from .fonts import font_families
-from .packages import import_module
+from .report import new_figure, save_figure
 
 _log = logging.getLogger("trainer")
 
@@ -143,15 +142,13 @@ def draw_preview(
         MissingComponent: matplotlib is not installed.
         SystemFailure: Disk full or no permission.
     """
-    figures = import_module("matplotlib.figure", "matplotlib", "draw the preview")
     tiles = _shown(preview.images)
     count, columns, high, wide = tiles.shape[:4]
     captions = [[_caption(row, class_names, wide) for row in rows] for rows in preview.shares]
     text = _LINE * max(len(lines) for rows in captions for lines in rows)
     step, top = high + text + _GAP, 3 * _LINE + _GAP
     sheet = np.full((top + count * step, _GAP + columns * (wide + _GAP), 3), 255, np.uint8)
-    # The object interface: pyplot would look for a display and keep every figure.
-    figure = figures.Figure(figsize=(sheet.shape[1] / _DPI, sheet.shape[0] / _DPI), dpi=_DPI)
+    figure = new_figure(sheet.shape[1] / _DPI, sheet.shape[0] / _DPI, dpi=_DPI, layout=None)
     write = _writer(figure, sheet.shape, font_families())
     write(_GAP, _LINE // 2, title, 10, "black")
     for column in range(columns):
@@ -164,10 +161,8 @@ def draw_preview(
             for line, words in enumerate(captions[row][column]):
                 write(left, down + high + 2 + line * _LINE, words, 8, "black")
     figure.figimage(sheet, origin="upper")
-    with atomic_file(file, overwrite) as temporary, warnings.catch_warnings():
-        # Letters that no font of this machine has become boxes; nobody can mend it.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+    with atomic_file(file, overwrite) as temporary:
+        save_figure(figure, temporary)
 
 
 def _writer(figure: Any, shape: tuple[int, ...], families: list[str]) -> Any:

@@ -6,7 +6,7 @@ import os
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def plot_history(rows: Sequence[Mapping[str, Any]], file: str | os.PathLike[str]
     Raises:
         MissingComponent: matplotlib is not installed.
     """
-    figure = _figure(8, 8)
+    figure = new_figure(8, 8)
     loss, accuracy, rate = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": [4, 4, 1.4]}
     )
@@ -54,7 +54,7 @@ def plot_history(rows: Sequence[Mapping[str, Any]], file: str | os.PathLike[str]
     rate.set_xlim(0.5, max(len(rows), 1) + 0.5)
     rate.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _mark_fine_tuning(rows, (loss, accuracy, rate))
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def plot_confusion(
@@ -76,9 +76,9 @@ def plot_confusion(
     """
     counts = np.asarray(matrix)
     classes = len(class_names)
-    names = [_shorten(name) for name in class_names]
+    names = [shorten(name) for name in class_names]
     side = 4 + 0.38 * min(classes, _MOST_COUNTED_CLASSES)
-    figure = _figure(side, side)
+    figure = new_figure(side, side)
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     colors = import_module("matplotlib.colors", "matplotlib", "draw the training report")
@@ -97,7 +97,7 @@ def plot_confusion(
     axes.set_title(f"{right} of {total} photos right")
     if classes <= _MOST_COUNTED_CLASSES:
         _write_counts(axes, counts, share)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def format_metrics_table(metrics: Mapping[str, Any], title: str) -> str:
@@ -154,13 +154,17 @@ def _more_figures(metrics: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float, **options: Any) -> Any:
+    """A matplotlib figure of a size in inches; ``options`` are those of its constructor."""
     figure_module = import_module("matplotlib.figure", "matplotlib", "draw the training report")
     # The object interface: pyplot would look for a display and keep every figure.
-    return figure_module.Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    return figure_module.Figure(
+        figsize=(width, height), **{"dpi": _DPI, "layout": "constrained"} | options
+    )
 
 
-def _save(figure: Any, file: str | os.PathLike[str]) -> None:
+def save_figure(figure: Any, file: str | os.PathLike[str] | BinaryIO) -> None:
+    """Write a figure as a PNG."""
     with warnings.catch_warnings():
         # Letters that matplotlib's font lacks (Chinese, say) become boxes; nobody can mend it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -202,8 +206,9 @@ def _write_counts(axes: Any, counts: np.ndarray, share: np.ndarray) -> None:
             )
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+def shorten(name: str, longest: int = _LONGEST_NAME) -> str:
+    """A class name for a picture, cut off with an ellipsis."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def columns(text: str) -> int:

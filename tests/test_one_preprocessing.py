@@ -16,8 +16,8 @@ from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from edge_runtime.preprocess import load_upright, preprocess
 from edge_runtime.rundir import SplitRow
 from exporter.photos import load_photos
-from trainer.data import Sample
-from trainer.pixels import load_part
+from trainer.data.dataset import Sample
+from trainer.data.pixels import load_part
 
 SPEC = PreprocessSpec(40, 32)
 

@@ -34,7 +34,7 @@ def test_contents(wheel: Path) -> None:
     packages = {"trainer", "exporter", "edge_runtime", "benchmarks"}
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
     assert {f"{package}/py.typed" for package in packages} <= set(names)
-    assert "trainer/presets/demo.yaml" in names
+    assert "trainer/config/presets/demo.yaml" in names
     assert any(name.endswith("LICENSE") for name in names)
 
 

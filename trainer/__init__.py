@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import Config as Config
-    from .config_io import load_config as load_config
-    from .split import create_train_val_test_split as create_train_val_test_split
-    from .train import fit as fit
+    from .config.io import load_config as load_config
+    from .config.schema import Config as Config
+    from .data.split import create_train_val_test_split as create_train_val_test_split
+    from .training.fit import fit as fit
 
 _HOMES = {
-    "Config": "config",
-    "create_train_val_test_split": "split",
-    "fit": "train",
-    "load_config": "config_io",
+    "Config": "config.schema",
+    "create_train_val_test_split": "data.split",
+    "fit": "training.fit",
+    "load_config": "config.io",
 }
 
 __all__ = sorted(_HOMES)

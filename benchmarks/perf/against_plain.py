@@ -28,7 +28,7 @@ def plain(data: Path, weights: Path, seed: int, finetune: int) -> dict[str, Any]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.perf.plain_recipe", str(data), str(weights),
          "--seed", str(seed), "--finetune-epochs", str(finetune)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+        stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -24,8 +24,8 @@ from edge_runtime.backends.full_model import import_keras, import_tensorflow
 from edge_runtime.files import find_photos
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
-from trainer.augment import Augmentation
-from trainer.config import AugmentConfig
+from trainer.augmentation.augment import Augmentation
+from trainer.config.schema import AugmentConfig
 
 _LEVELS: tuple[Literal["light", "medium", "heavy"], ...] = ("light", "medium", "heavy")
 

@@ -41,7 +41,7 @@ from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir
 from exporter.parity import reference_scores
 from exporter.photos import load_photos
-from trainer.backbones import BACKBONES, build_base, get_backbone
+from trainer.network.backbones import BACKBONES, build_base, get_backbone
 
 _FORMAT = "tflite-fp32"
 

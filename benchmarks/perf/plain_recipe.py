@@ -72,7 +72,7 @@ def main(
     model = keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(found))
 
     def phase(rate: float, epochs: int) -> dict[str, Any]:
-        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", ["accuracy"])
+        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
         ticks = [time.perf_counter()]
         tick = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: ticks.append(time.perf_counter())

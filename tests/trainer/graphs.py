@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.weights import IMAGENET_STD
+from trainer.network.weights import IMAGENET_STD
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 

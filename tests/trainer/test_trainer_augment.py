@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageEnhance, ImageOps
 
-from trainer.augment import Augmentation
+from trainer.augmentation.augment import Augmentation
 from trainer.augmentation.boxes import box_mask
 from trainer.augmentation.color import Color
 from trainer.augmentation.filters import Sharpness, Tones
@@ -22,8 +22,8 @@ from trainer.augmentation.mixing import draw_partners, partner_shares
 from trainer.augmentation.numbers import _GAMMA, Numbers, _scramble
 from trainer.augmentation.randaugment import OPERATIONS, draw_strengths
 from trainer.augmentation.warp import Warp
-from trainer.config import AugmentConfig
-from trainer.config_io import dump_config, load_config
+from trainer.config.io import dump_config, load_config
+from trainer.config.schema import AugmentConfig
 
 SEED = 3
 GREY = np.array([0.299, 0.587, 0.114])
@@ -572,8 +572,8 @@ def test_a_mixed_policy_changes_nothing(colors: np.ndarray) -> None:
 
 _SCRIPT = """
 import sys, numpy as np, keras
-from trainer.augment import Augmentation
-from trainer.config import AugmentConfig
+from trainer.augmentation.augment import Augmentation
+from trainer.config.schema import AugmentConfig
 assert "tensorflow" not in sys.modules and keras.backend.backend() == "jax"
 colors = np.load(sys.argv[1])
 augmentation = Augmentation(AugmentConfig(level="heavy", erasing=1, mixup=1, cutmix=1))

@@ -19,10 +19,10 @@ from graphs import answer, assert_same_function, fill, photos, set_deviations
 from edge_runtime.backends.full_model import import_keras
 from edge_runtime.errors import UsageError
 from edge_runtime.gradcam import choose_layer
-from trainer.backbones import BACKBONES, build_base, get_backbone
 from trainer.cli import cli
-from trainer.convnext import convnext_features
-from trainer.weights import load_weights
+from trainer.network.backbones import BACKBONES, build_base, get_backbone
+from trainer.network.convnext import convnext_features
+from trainer.network.weights import load_weights
 
 #: Modules of keras.applications that know what each network wants.
 MODULES = {
@@ -251,8 +251,8 @@ class NoTensorFlow:
 sys.meta_path.insert(0, NoTensorFlow())
 import keras
 import numpy as np
-from trainer.backbones import BACKBONES, build_base
-from trainer.model import build_classifier, unfreeze_from
+from trainer.network.backbones import BACKBONES, build_base
+from trainer.network.model import build_classifier, unfreeze_from
 
 assert keras.backend.backend() == "jax"
 for name in {names}:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.manifest import OutputSpec
 from edge_runtime.postprocess import calibrated
-from trainer.calibration import (
+from trainer.evaluation.calibration import (
     BINS,
     HIGHEST_TEMPERATURE,
     answers_above,

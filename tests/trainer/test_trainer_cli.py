@@ -260,7 +260,7 @@ def test_the_package_offers_its_functions_lazily() -> None:
 
 
 def test_every_option_of_fit_stands_for_a_key() -> None:
-    from trainer.config import Config
+    from trainer.config.schema import Config
 
     for key in KEYS.values():
         section, _, name = key.rpartition(".")

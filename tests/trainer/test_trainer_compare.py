@@ -16,9 +16,9 @@ from edge_runtime.files import sha256_file
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from edge_runtime.rundir import RunDir, SplitRow
 from trainer.cli import cli
-from trainer.compare import compare_runs
-from trainer.compare_table import format_comparison, verdict
-from trainer.intervals import mcnemar
+from trainer.evaluation.compare import compare_runs
+from trainer.evaluation.compare_table import format_comparison, verdict
+from trainer.evaluation.intervals import mcnemar
 
 COLORS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
 

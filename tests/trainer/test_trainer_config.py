@@ -10,18 +10,25 @@ from click.testing import CliRunner, Result
 
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import PreprocessSpec
-from trainer.backbones import BACKBONES
 from trainer.cli import cli
-from trainer.config import AugmentConfig, Config, DataConfig, FullConfig, HeadConfig, ImageConfig
-from trainer.config_comments import allowed_values, commented_yaml, field_comments
-from trainer.config_io import (
+from trainer.config.comments import allowed_values, commented_yaml, field_comments
+from trainer.config.io import (
     dump_config,
     find_config,
     load_config,
     parse_assignment,
     preset_names,
 )
-from trainer.config_types import Section
+from trainer.config.schema import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    FullConfig,
+    HeadConfig,
+    ImageConfig,
+)
+from trainer.config.types import Section
+from trainer.network.backbones import BACKBONES
 
 
 def write(folder: Path, text: str) -> Path:

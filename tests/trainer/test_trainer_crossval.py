@@ -25,26 +25,26 @@ from edge_runtime.backends.full_model import import_keras
 from edge_runtime.errors import DatasetError, MissingComponent, OutputExists, UsageError
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir, unfinished
-from trainer import crossval, parallel
-from trainer.backbones import BACKBONES, Backbone
 from trainer.cli import cli
-from trainer.config import Config
-from trainer.config_io import load_config
-from trainer.crossval import cross_validate
-from trainer.crossval_figures import (
+from trainer.config.io import load_config
+from trainer.config.schema import Config
+from trainer.crossval import crossval, parallel
+from trainer.crossval.crossval import cross_validate
+from trainer.crossval.figures import (
     fold_figures,
     mean_predictions,
     over_folds,
     pooled_figures,
     spread,
 )
-from trainer.crossval_fold import FoldTask, train_fold
-from trainer.crossval_plan import make_plan
-from trainer.crossval_table import format_crossval
-from trainer.folds import plan_folds
-from trainer.intervals import wilson
-from trainer.parallel import run_all, threads_each
-from trainer.predictions import Predictions, read_predictions
+from trainer.crossval.fold import FoldTask, train_fold
+from trainer.crossval.folds import plan_folds
+from trainer.crossval.parallel import run_all, threads_each
+from trainer.crossval.plan import make_plan
+from trainer.crossval.table import format_crossval
+from trainer.evaluation.intervals import wilson
+from trainer.evaluation.predictions import Predictions, read_predictions
+from trainer.network.backbones import BACKBONES, Backbone
 
 SIDE = 32
 
@@ -314,7 +314,7 @@ def test_a_missing_package_names_its_extra(
 
 def test_the_parent_needs_no_keras() -> None:
     """TensorFlow takes memory, and does not survive a fork."""
-    code = "import sys, trainer.crossval; print({'keras', 'tensorflow', 'jax'} & {*sys.modules})"
+    code = "import sys, trainer.crossval.crossval; print({'keras', 'tensorflow', 'jax'} & {*sys.modules})"
     root = Path(crossval.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.manifest import PreprocessSpec
-from trainer.data import index_dataset
+from trainer.data.dataset import index_dataset
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")
@@ -62,7 +62,7 @@ def test_class_folders_are_split_in_memory(photo_folder):
 
 
 def test_the_split_is_the_one_that_edge_train_split_writes(photo_folder, tmp_path):
-    from trainer.split import create_train_val_test_split
+    from trainer.data.split import create_train_val_test_split
 
     create_train_val_test_split(photo_folder, tmp_path / "out", 0.6, 0.2, 0.2, seed=3)
     in_memory = index_dataset(photo_folder, (0.6, 0.2, 0.2), seed=3)

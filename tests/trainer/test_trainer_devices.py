@@ -14,7 +14,7 @@ import pytest
 
 from edge_runtime.errors import UsageError
 from trainer.devices import is_out_of_memory
-from trainer.distribution import choose_distribution
+from trainer.training.distribution import choose_distribution
 
 #: Trains a network of two convolutions; the arguments are the folders and the strategy.
 _TRAIN = """
@@ -37,9 +37,9 @@ elif int(devices) > 1:
     tf.config.set_logical_device_configuration(cpu, parts)
 from edge_runtime.backends.full_model import import_keras
 keras = import_keras()
-from trainer.backbones import BACKBONES, Backbone
-from trainer.config_io import load_config
-from trainer.train import fit
+from trainer.network.backbones import BACKBONES, Backbone
+from trainer.config.io import load_config
+from trainer.training.fit import fit
 
 def tiny(include_top, weights, input_tensor):
     layers = keras.layers
@@ -86,7 +86,7 @@ def history(run: Path) -> list[list[float]]:
 
 def probabilities(run: Path) -> np.ndarray:
     from edge_runtime.backends.full_model import load_keras_model
-    from trainer.evaluate import predict
+    from trainer.evaluation.evaluate import predict
 
     random = np.random.RandomState(0)
     return predict(

@@ -20,7 +20,7 @@ from edge_runtime.files import find_photos
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from trainer.cli import cli
-from trainer.data import index_dataset
+from trainer.data.dataset import index_dataset
 from trainer.doctor import examine, quick_findings
 from trainer.doctor.classes import balance_findings, name_findings
 from trainer.doctor.content import describe_content, photo_format

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 
 from edge_runtime.errors import DatasetError, MissingComponent
 from edge_runtime.files import sha256_file
-from trainer.data import Sample, index_dataset
+from trainer.data.dataset import Sample, index_dataset
 from trainer.doctor import examine, resolve_duplicates
 from trainer.doctor.duplicates import equal_groups, judge_copies
 from trainer.doctor.near import near_groups, perceptual_hash

@@ -14,7 +14,7 @@ from PIL import Image
 from edge_runtime import rundir
 from edge_runtime.errors import DatasetError, ModelError, UsageError
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
-from trainer.evaluate import evaluate_run, predict
+from trainer.evaluation.evaluate import evaluate_run, predict
 
 #: Index order is not the alphabet's, as after a training folder with other names.
 NAMES = ("red", "green", "blue", "grey zone")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from edge_runtime.errors import UsageError
-from trainer.backbones import BACKBONES, build_base
 from trainer.commands.fit import fit
 from trainer.commands.options import parse_layer
-from trainer.config_io import load_config
-from trainer.train import resolve
+from trainer.config.io import load_config
+from trainer.network.backbones import BACKBONES, build_base
+from trainer.training.fit import resolve
 
 
 @pytest.mark.parametrize(

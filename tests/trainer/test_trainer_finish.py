@@ -22,13 +22,13 @@ from edge_runtime.classifier import Classifier
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir
-from trainer.class_maps import class_maps
-from trainer.config import Config
-from trainer.data import Sample
-from trainer.evaluate import evaluate_run
-from trainer.finish import decide, finish_evaluation
-from trainer.html_report import Report, confusions, history_charts, render
-from trainer.predictions import Predictions, read_predictions
+from trainer.config.schema import Config
+from trainer.data.dataset import Sample
+from trainer.evaluation.class_maps import class_maps
+from trainer.evaluation.evaluate import evaluate_run
+from trainer.evaluation.finish import decide, finish_evaluation
+from trainer.evaluation.predictions import Predictions, read_predictions
+from trainer.report.html import Report, confusions, history_charts, render
 
 #: Names that a careless page would run, or swallow.
 NAMES = ("<script>alert(1)<", "a&b \"q\" 'x'", "猫 Größe")
@@ -331,7 +331,7 @@ def page_of(classes: int) -> tuple[str, dict[str, Any], tuple[str, ...]]:
     names = tuple(f"class {i} 胡萝卜 {'long ' * (i % 7)}" for i in range(classes))
     labels = np.arange(classes * 2) % classes
     probabilities = np.eye(classes)[(labels + (labels < 2)) % classes]
-    from trainer.evaluate import part_metrics
+    from trainer.evaluation.evaluate import part_metrics
 
     some = Predictions(names, [""] * len(labels), ["val"] * len(labels), labels, probabilities)
     metrics = part_metrics(some, None)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trainer.intervals import mcnemar, paired_difference, wilson
+from trainer.evaluation.intervals import mcnemar, paired_difference, wilson
 
 
 def test_wilson_against_published_values():

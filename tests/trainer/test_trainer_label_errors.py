@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import DataError, OutputExists, UsageError
-from trainer.label_errors import confident_disagreements, find_suspects
-from trainer.predictions import Predictions, join, read_predictions, write_predictions
+from trainer.evaluation.label_errors import confident_disagreements, find_suspects
+from trainer.evaluation.predictions import Predictions, join, read_predictions, write_predictions
 
 NAMES = ("path", "猫, 'cat'", "p_x")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import DatasetError, ModelError
-from trainer.intervals import wilson
-from trainer.metrics import classification_metrics, true_class_ranks
+from trainer.evaluation.intervals import wilson
+from trainer.evaluation.metrics import classification_metrics, true_class_ranks
 
 NAMES = ("cat", "dog", "猫 Größe")
 

@@ -7,9 +7,9 @@ import pytest
 
 from edge_runtime.backends.full_model import import_keras, load_keras_model
 from edge_runtime.errors import UsageError
-from trainer.backbones import BACKBONES, build_base
-from trainer.convnext import convnext_features
-from trainer.model import (
+from trainer.network.backbones import BACKBONES, build_base
+from trainer.network.convnext import convnext_features
+from trainer.network.model import (
     FLOAT32,
     HEAD_LAYERS,
     LOGITS,

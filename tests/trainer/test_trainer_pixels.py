@@ -18,10 +18,10 @@ from PIL import Image
 from edge_runtime.errors import DatasetError
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
-from trainer import pixel_store, pixels
-from trainer.data import Sample, index_dataset
-from trainer.pixel_store import PixelStore, store_folder
-from trainer.pixels import MappedPixels, StreamedPixels, load_part
+from trainer.data import pixel_store, pixels
+from trainer.data.dataset import Sample, index_dataset
+from trainer.data.pixel_store import PixelStore, store_folder
+from trainer.data.pixels import MappedPixels, StreamedPixels, load_part
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")
@@ -284,11 +284,11 @@ def test_a_damaged_store_is_made_anew(samples, name: str, decoded, caplog) -> No
 
 _FILL = """
 import sys
-from trainer.data import index_dataset
-from trainer.pixels import load_part
+from trainer.data.dataset import index_dataset
+from trainer.data.pixels import load_part
 from edge_runtime.manifest import PreprocessSpec
-import trainer.pixels
-trainer.pixels._CHUNK = 3
+import trainer.data.pixels
+trainer.data.pixels._CHUNK = 3
 load_part(index_dataset(sys.argv[1]).parts["train"], PreprocessSpec(32, 24), "train")
 """
 

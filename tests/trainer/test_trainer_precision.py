@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer import precision
-from trainer.config import Config
-from trainer.precision import Trial, choose_policy, disagreement, wanted_policy
+from trainer.config.schema import Config
+from trainer.training import precision
+from trainer.training.precision import Trial, choose_policy, disagreement, wanted_policy
 
 PLAIN = Trial(np.array([[0.0, 2.0], [1.0, -2.0]], np.float32), [0.9, 0.8], 0.010)
 

@@ -14,7 +14,7 @@ import pytest
 
 from edge_runtime.backends.full_model import import_keras
 from edge_runtime.errors import ModelError
-from trainer.progress import Progress
+from trainer.training.progress import Progress
 
 
 def network(units: int = 2, mixed: bool = False):
@@ -110,13 +110,13 @@ def test_a_killed_process_leaves_the_earlier_state_or_the_next(tmp_path: Path) -
     """One process writes as fast as it can; killed, it leaves a file that can be read."""
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
-        "from trainer.progress import Progress\n"
+        "from trainer.training.progress import Progress\n"
         "class Model:\n"
         "    stop_training, metrics_variables, trainable_weights = False, [], []\n"
         "    variables = [np.full((300, 1000), 0.0)]\n"
         "    class optimizer: built, variables = True, []\n"
         "progress = Progress(Path(sys.argv[1]))\n"
-        "import trainer.progress; trainer.progress.to_numpy = np.asarray\n"
+        "import trainer.training.progress; trainer.training.progress.to_numpy = np.asarray\n"
         "for epoch in range(1, 10**6):\n"
         "    Model.variables[0][:] = epoch\n"
         "    progress.save('head', epoch, Model, [])\n"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.metrics import classification_metrics
-from trainer.report import format_metrics_table, plot_confusion, plot_history
+from trainer.evaluation.metrics import classification_metrics
+from trainer.report.plots import format_metrics_table, plot_confusion, plot_history
 
 
 def rows(phases):
@@ -73,7 +73,7 @@ def test_class_names_are_text(tmp_path):
 
 def test_pictures_need_no_display():
     """pyplot would pick a window system; the object interface must do."""
-    code = "import sys; from trainer.report import plot_confusion as p; p([[1, 0], [0, 1]], ['a', 'b'], sys.argv[1]); print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys; from trainer.report.plots import plot_confusion as p; p([[1, 0], [0, 1]], ['a', 'b'], sys.argv[1]); print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, "/dev/null"], capture_output=True, text=True, check=True
     )

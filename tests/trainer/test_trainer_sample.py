@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from edge_runtime.errors import OutputExists, UsageError
-from trainer.data import index_dataset
-from trainer.sample import write_digits
+from trainer.data.dataset import index_dataset
+from trainer.data.sample import write_digits
 
 
 def digest(folder):

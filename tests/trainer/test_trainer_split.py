@@ -21,10 +21,10 @@ from edge_runtime.errors import (
     UsageError,
 )
 from trainer.cli import cli
-from trainer.data import index_dataset
-from trainer.grouping import equal_files, group_keys, join_groups
-from trainer.split import create_train_val_test_split, plan_split
-from trainer.stratify import check_ratios, fill_up, stratified_parts
+from trainer.data.dataset import index_dataset
+from trainer.data.grouping import equal_files, group_keys, join_groups
+from trainer.data.split import create_train_val_test_split, plan_split
+from trainer.data.stratify import check_ratios, fill_up, stratified_parts
 
 
 def files_below(folder):
@@ -243,7 +243,7 @@ def test_system_failures_leave_nothing(photo_folder, tmp_path, monkeypatch, code
     def refuse(source, target):
         raise OSError(code, os.strerror(code), source)
 
-    monkeypatch.setattr("trainer.placing.shutil.copy2", refuse)
+    monkeypatch.setattr("trainer.data.placing.shutil.copy2", refuse)
     with pytest.raises(SystemFailure, match=os.strerror(code)):
         create_train_val_test_split(photo_folder, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["photos"]
@@ -449,7 +449,7 @@ def test_only_files_of_one_size_are_opened(tmp_path, monkeypatch):
         opened.append(os.path.basename(path))
         return open(path, "rb").read().hex()
 
-    monkeypatch.setattr("trainer.grouping.sha256_file", digest)
+    monkeypatch.setattr("trainer.data.grouping.sha256_file", digest)
     assert equal_files([str(path) for path in [*paths, tmp_path / "absent"]]) == [[1, 3]]
     assert sorted(opened) == ["b", "c", "d"]
 
@@ -512,7 +512,7 @@ def test_hard_links_that_are_not_possible(photo_folder, tmp_path, monkeypatch, c
     def refuse(source, target):
         raise OSError(code, os.strerror(code), source)
 
-    monkeypatch.setattr("trainer.placing.os.link", refuse)
+    monkeypatch.setattr("trainer.data.placing.os.link", refuse)
     result = CliRunner().invoke(
         cli, ["split", str(photo_folder), str(tmp_path / "out"), "--link", "hard"]
     )

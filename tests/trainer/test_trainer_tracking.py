@@ -20,16 +20,16 @@ from PIL import Image
 
 from edge_runtime import rundir
 from edge_runtime.errors import MissingComponent
-from trainer import tensorboard_log, tracking
-from trainer.answer_sheet import answer_sheet, choose_photos
-from trainer.config import Config
-from trainer.config_io import load_config
-from trainer.data import Sample
-from trainer.pixels import Photos
-from trainer.predictions import Predictions, write_predictions
-from trainer.report import plot_confusion
-from trainer.tensorboard_log import divide
-from trainer.tracking import Tracking, start_tracking
+from trainer.config.io import load_config
+from trainer.config.schema import Config
+from trainer.data.dataset import Sample
+from trainer.data.pixels import Photos
+from trainer.evaluation.predictions import Predictions, write_predictions
+from trainer.report.plots import plot_confusion
+from trainer.tracking import tensorboard_log, tracking
+from trainer.tracking.answer_sheet import answer_sheet, choose_photos
+from trainer.tracking.tensorboard_log import divide
+from trainer.tracking.tracking import Tracking, start_tracking
 
 NAMES = ("green", "red $tripes")
 
@@ -248,7 +248,7 @@ def test_event_files_need_no_tensorflow(tmp_path: Path) -> None:
 import sys
 sys.modules["tensorflow"] = None
 from pathlib import Path
-from trainer.tensorboard_log import TensorBoardLog
+from trainer.tracking.tensorboard_log import TensorBoardLog
 log = TensorBoardLog(Path({str(tmp_path)!r}), 0)
 log.epoch({{"epoch": 1, "phase": "head", "loss": 2.5, "val_loss": 3.5}})
 log.close()
@@ -278,8 +278,8 @@ def test_wandb_offline(tmp_path: Path, finished: Any) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from trainer.config_io import load_config
-from trainer.tracking import start_tracking
+from trainer.config.io import load_config
+from trainer.tracking.tracking import start_tracking
 config = load_config(None, {{}}, ["tracking.wandb=true", "tracking.tensorboard=off"])
 row = lambda n: {{"epoch": n, "phase": "head", "loss": n / 2, "val_loss": n / 4}}
 rows = [row(n + 1) for n in range(int(sys.argv[1]))]

@@ -17,19 +17,9 @@ from edge_runtime.console import Terminated
 from edge_runtime.errors import DatasetError, ModelError, OutputExists, SystemFailure, UsageError
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir
-from trainer import batches, phases
-from trainer.augment import Augmentation
-from trainer.backbones import BACKBONES, Backbone, build_base
-from trainer.batches import (
-    FeatureBatches,
-    PhotoBatches,
-    PlainBatches,
-    Shuffled,
-    balanced_weights,
-    epoch_order,
-)
-from trainer.callbacks import EpochLog, RateSchedule, rate_factor
-from trainer.config import (
+from trainer.augmentation.augment import Augmentation
+from trainer.config.io import load_config
+from trainer.config.schema import (
     AugmentConfig,
     CallbacksConfig,
     Config,
@@ -38,12 +28,21 @@ from trainer.config import (
     LossConfig,
     PhaseConfig,
 )
-from trainer.config_io import load_config
-from trainer.data import index_dataset
-from trainer.evaluate import evaluate_run, predict
-from trainer.features import pooled_features
-from trainer.feeds import validation_feed
-from trainer.model import (
+from trainer.data import batches
+from trainer.data.batches import (
+    FeatureBatches,
+    PhotoBatches,
+    PlainBatches,
+    Shuffled,
+    balanced_weights,
+    epoch_order,
+)
+from trainer.data.dataset import index_dataset
+from trainer.data.feeds import validation_feed
+from trainer.data.pixels import Photos
+from trainer.evaluation.evaluate import evaluate_run, predict
+from trainer.network.backbones import BACKBONES, Backbone, build_base
+from trainer.network.model import (
     LOGITS,
     build_classifier,
     build_head,
@@ -51,10 +50,12 @@ from trainer.model import (
     part_of,
     with_changes,
 )
-from trainer.phases import Phase, run_phase
-from trainer.pixels import Photos
-from trainer.progress import Progress
-from trainer.train import fit, resume
+from trainer.training import phase as phases
+from trainer.training.callbacks import EpochLog, RateSchedule, rate_factor
+from trainer.training.features import pooled_features
+from trainer.training.fit import fit, resume
+from trainer.training.phase import Phase, run_phase
+from trainer.training.progress import Progress
 
 SIDE, FEATURES = 32, 8
 TINY = Backbone("tiny", "Tiny", fine_tune_at=1)
@@ -376,7 +377,7 @@ def test_a_training_that_never_began_leaves_nothing(data: Path, tmp_path, monkey
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainer.train.load_part", stop)
+    monkeypatch.setattr("trainer.training.fit.load_part", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(data, tmp_path / "run", tiny())
     assert leftovers(tmp_path) == set()
@@ -420,7 +421,7 @@ def test_two_processes_do_not_train_one_run(data: Path, tmp_path: Path, monkeypa
             resume(tmp_path / "run")
         seen.append(True)
 
-    monkeypatch.setattr("trainer.train._announce", another)
+    monkeypatch.setattr("trainer.training.fit._announce", another)
     fit(data, tmp_path / "run", tiny())
     assert seen
 
@@ -429,7 +430,7 @@ def test_a_disk_that_fills_up(data: Path, tmp_path: Path, monkeypatch) -> None:
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trainer.train.plot_history", full)
+    monkeypatch.setattr("trainer.training.fit.plot_history", full)
     with pytest.raises(SystemFailure, match="No space left"):
         fit(data, tmp_path / "run", tiny())
     assert leftovers(tmp_path) == {"run.unfinished"}
@@ -445,7 +446,10 @@ def test_memory_that_runs_out_halves_the_batch(
     """20 photos in batches of 8; more than 4 at once are too many."""
     tf = import_tensorflow()
     exhausted = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-    name = {"features": "trainer.training.pooled_features", "fit": "trainer.phases.training_feed"}
+    name = {
+        "features": "trainer.training.phases.pooled_features",
+        "fit": "trainer.training.phase.training_feed",
+    }
     whole = {"features": pooled_features, "fit": phases.training_feed}[phase]
 
     def limited(*arguments):
@@ -482,7 +486,7 @@ def test_a_training_that_diverges(data: Path, tmp_path: Path, monkeypatch) -> No
 
 
 def test_bad_data_is_refused_before_the_network_is_built(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("trainer.train.build_network", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr("trainer.training.fit.build_network", lambda *_: pytest.fail("built"))
     (tmp_path / "data" / "only").mkdir(parents=True)
     with pytest.raises(DatasetError):
         fit(tmp_path / "data", tmp_path / "run", tiny())

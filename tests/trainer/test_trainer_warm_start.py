@@ -16,15 +16,13 @@ from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files import sha256_file
 from edge_runtime.manifest import ModelInfo
 from edge_runtime.rundir import RunDir, SplitRow
-from trainer.backbones import BACKBONES, Backbone, build_base, get_backbone
-from trainer.callbacks import EpochLog
-from trainer.config import Config
-from trainer.config_io import dump_config, load_config, read_config
-from trainer.data import Sample
-from trainer.model import LOGITS, build_classifier, precision
-from trainer.network import build_network
-from trainer.train import fit, resolve, resume
-from trainer.warm_start import (
+from trainer.config.io import dump_config, load_config, read_config
+from trainer.config.schema import Config
+from trainer.data.dataset import Sample
+from trainer.network.backbones import BACKBONES, Backbone, build_base, get_backbone
+from trainer.network.model import LOGITS, build_classifier, precision
+from trainer.network.network import build_network
+from trainer.network.warm_start import (
     describe_start,
     grow_head,
     start_facts,
@@ -32,6 +30,8 @@ from trainer.warm_start import (
     warm_start,
     warn_of_known_photos,
 )
+from trainer.training.callbacks import EpochLog
+from trainer.training.fit import fit, resolve, resume
 
 NAME, SIDE = "tiny", 32
 OLD = ("blue dots", "green", "red stripes")

@@ -19,8 +19,8 @@ from graphs import (
 
 from edge_runtime.backends.full_model import import_keras
 from edge_runtime.errors import DataError, MissingComponent, UsageError
-from trainer.backbones import BACKBONES, build_base
-from trainer.weights import IMAGENET_STD, check_weights, copy_weights, load_weights
+from trainer.network.backbones import BACKBONES, build_base
+from trainer.network.weights import IMAGENET_STD, check_weights, copy_weights, load_weights
 
 SHARED = Path(os.environ.get("EDGE_CLASSIFY_SHARED", Path(__file__).parents[3] / "shared"))
 SIDE = 64

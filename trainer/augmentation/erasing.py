@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import AugmentConfig
+from ..config.schema import AugmentConfig
 from .boxes import box_mask
 from .numbers import Numbers
 from .randaugment import Strengths

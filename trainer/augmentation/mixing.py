@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import AugmentConfig
+from ..config.schema import AugmentConfig
 from ..packages import import_module
 from .boxes import box_mask
 from .numbers import Numbers

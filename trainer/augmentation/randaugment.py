@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..config import AugmentConfig
+from ..config.schema import AugmentConfig
 from .numbers import Numbers
 
 #: Strength of each operation at magnitude 10, from 0, to either side. The parameter is the change:

@@ -24,7 +24,7 @@ def backbones(layers: str | None, as_json: bool) -> None:
     if layers is not None:
         _list_layers(layers, as_json)
         return
-    from ..backbones import BACKBONES
+    from ..network.backbones import BACKBONES
 
     rows = [
         {
@@ -67,7 +67,7 @@ def format_backbones(rows: list[dict[str, Any]]) -> str:
 
 
 def _list_layers(name: str, as_json: bool) -> None:
-    from ..backbones import build_base, get_backbone
+    from ..network.backbones import build_base, get_backbone
 
     base = build_base(get_backbone(name))
     rows = [

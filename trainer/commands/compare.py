@@ -20,8 +20,8 @@ def compare(first: str, second: str, data: str | None, as_json: bool) -> None:
     validated on; or those in DATA, a folder of class folders. The difference has a 95 % interval
     (Bonett and Price 2012) and an exact McNemar test.
     """
-    from ..compare import compare_runs
-    from ..compare_table import format_comparison
+    from ..evaluation.compare import compare_runs
+    from ..evaluation.compare_table import format_comparison
 
     result = compare_runs(RunDir.open(first), RunDir.open(second), data)
     if as_json:

@@ -49,12 +49,12 @@ def config(
             raise UsageError("--list goes with nothing but --json.")
         _list_presets(as_json)
         return
-    from ..config_comments import commented_yaml
-    from ..config_io import load_config
+    from ..config.comments import commented_yaml
+    from ..config.io import load_config
 
     chosen = load_config(file, None, assignments, preset)
     if resolved:
-        from ..train import resolve
+        from ..training.fit import resolve
 
         chosen = resolve(chosen)
     data = chosen.model_dump(mode="json")
@@ -74,7 +74,7 @@ def _title(preset: str | None, file: str | None) -> str:
 
 
 def _list_presets(as_json: bool) -> None:
-    from ..config_io import preset_summaries
+    from ..config.io import preset_summaries
 
     rows: list[dict[str, Any]] = [
         {"name": name, "summary": summary} for name, summary in preset_summaries().items()

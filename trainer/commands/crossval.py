@@ -11,7 +11,7 @@ from edge_runtime.console import EdgeCommand, json_option, overwrite_option, pri
 from .options import config_options, given_keys
 
 if TYPE_CHECKING:
-    from ..parallel import Backend
+    from ..crossval.parallel import Backend
 
 
 @click.command(
@@ -89,9 +89,9 @@ def crossval(
     answer for each photo by a network that had not seen it (predictions.csv, also for evaluate
     --out-of-fold), and a folder for each fold.
     """
-    from ..config_io import load_config
-    from ..crossval import cross_validate
-    from ..crossval_table import format_crossval
+    from ..config.io import load_config
+    from ..crossval.crossval import cross_validate
+    from ..crossval.table import format_crossval
 
     given = given_keys(options) | {"data.group_by": group_by}
     result = cross_validate(

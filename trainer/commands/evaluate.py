@@ -35,8 +35,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Accuracy, calibration and figures for each class of RUN on a folder of class folders."""
-    from ..evaluate import evaluate_run
-    from ..report import format_metrics_table
+    from ..evaluation.evaluate import evaluate_run
+    from ..report.plots import format_metrics_table
 
     opened = RunDir.open(run)
     if out is not None:

@@ -51,7 +51,7 @@ def fit(
     file, and else from the defaults. A training that was stopped, by Ctrl-C or by a power cut, goes
     on with --resume to the same result.
     """
-    from .. import train
+    from ..training import fit as train
 
     if resume is not None:
         named = [data, out, from_run, preset, config, *assignments, *options.values()]
@@ -63,7 +63,7 @@ def fit(
     elif data is None or out is None:
         raise UsageError("Expected DATA and --out RUN, or --resume RUN.")
     else:
-        from ..config_io import load_config
+        from ..config.io import load_config
 
         given = given_keys(options) | {"model.from_run": from_run}
         chosen = load_config(config, given, assignments, preset)

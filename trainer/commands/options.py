@@ -77,7 +77,7 @@ def config_options(command: _Command) -> _Command:
 
 
 def given_keys(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of :data:`KEYS` as :func:`trainer.config_io.load_config` takes them."""
+    """The options of :data:`KEYS` as :func:`trainer.config.io.load_config` takes them."""
     return {KEYS[name]: value for name, value in options.items()}
 
 

@@ -10,8 +10,8 @@ from edge_runtime.console import EdgeCommand, json_option, overwrite_option, pri
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..placing import Link
-    from ..split import SplitPlan
+    from ..data.placing import Link
+    from ..data.split import SplitPlan
 
 
 @click.command(
@@ -67,7 +67,7 @@ def split(
     Each class is split in the same proportion, as well as groups allow; the same seed gives the
     same split. Unlike copies, links change with the photos in SRC, and symlinks need them there.
     """
-    from ..split import split_folder
+    from ..data.split import split_folder
 
     shares = parse_ratios(ratios)
     plan = split_folder(

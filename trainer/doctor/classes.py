@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from ..folders import listing
+from ..data.folders import listing
 from .findings import Finding
 
 #: Photos of the largest class in those of the smallest above which it is said.

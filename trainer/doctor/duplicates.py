@@ -10,13 +10,13 @@ import numpy as np
 
 from edge_runtime.errors import DatasetError
 
-from ..folders import PARTS, listing
+from ..data.folders import PARTS, listing
 from .findings import Finding
 from .layout import Entry
 from .near import near_groups
 
 if TYPE_CHECKING:
-    from ..data import Sample
+    from ..data.dataset import Sample
 
 _REASONS = {
     "contradiction": "The same file lies in another class: {}.",

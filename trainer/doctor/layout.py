@@ -10,7 +10,7 @@ from typing import NamedTuple
 from edge_runtime.errors import DatasetError
 from edge_runtime.files import PHOTO_EXTENSIONS, is_hidden
 
-from ..folders import PARTS, VAL_ALIASES, check_name, is_split, listing, sub_folders
+from ..data.folders import PARTS, VAL_ALIASES, check_name, is_split, listing, sub_folders
 from .content import HEAD, other_picture, photo_format
 from .findings import Finding
 

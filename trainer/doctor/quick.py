@@ -11,14 +11,14 @@ from .findings import Finding, in_order
 from .layout import read_layout
 
 if TYPE_CHECKING:
-    from ..data import Dataset
+    from ..data.dataset import Dataset
 
 
 def quick_findings(dataset: Dataset, folder: str | os.PathLike[str] | None = None) -> list[Finding]:
     """What names and numbers tell about a data set.
 
     Args:
-        dataset: As :func:`trainer.data.index_dataset` gives it.
+        dataset: As :func:`trainer.data.dataset.index_dataset` gives it.
         folder: Where it lies; then also files that are not used, by their place, name and, if
             their extension is not a photo's, first bytes. None to leave that out.
 

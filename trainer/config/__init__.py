@@ -1,0 +1,1 @@
+"""The configuration: its sections, their comments, and reading and writing them as YAML."""

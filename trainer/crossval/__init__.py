@@ -1,0 +1,1 @@
+"""Cross-validation: folds, their trainings on this machine or a cluster, and the figures."""

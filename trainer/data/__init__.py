@@ -1,0 +1,1 @@
+"""Photos on the way to the network: folders, splits, decoded pixels, batches."""

@@ -1,0 +1,92 @@
+"""How batches reach Keras: through tf.data on TensorFlow, as a ``PyDataset`` on other backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.backends.full_model import import_keras, import_tensorflow
+
+from ..devices import TENSORFLOW, backend
+from .batches import Batches
+
+#: Batches that are made ready while a step runs.
+_AHEAD = 4
+
+
+def training_feed(batches: Batches, inputs: int, start: int = 0) -> Any:
+    """A feed for ``model.fit(..., steps_per_epoch=epoch_length(batches))``.
+
+    Args:
+        batches: What to train on.
+        inputs: How many of a batch's arrays are inputs of the network.
+        start: Epoch that it begins with.
+    """
+    if backend() == TENSORFLOW:
+        return _dataset(batches, inputs, lambda: _endless(batches, start), None)
+    return _py_dataset(batches, inputs, start)
+
+
+def epoch_length(batches: Batches) -> int | None:
+    """``steps_per_epoch`` of ``model.fit``; a ``PyDataset`` tells it by itself."""
+    return batches.steps if backend() == TENSORFLOW else None
+
+
+def validation_feed(batches: Batches, inputs: int) -> Any:
+    """A finite feed of the batches of one epoch."""
+    if backend() == TENSORFLOW:
+        return _dataset(
+            batches,
+            inputs,
+            lambda: (batches.batch(0, step) for step in range(batches.steps)),
+            batches.steps,
+        )
+    return _py_dataset(batches, inputs, 0)
+
+
+def _endless(batches: Batches, start: int) -> Iterator[tuple[np.ndarray, ...]]:
+    epoch = start
+    while True:
+        for step in range(batches.steps):
+            yield batches.batch(epoch, step)
+        epoch += 1
+
+
+def _grouped(arrays: tuple[Any, ...], inputs: int) -> tuple[Any, ...]:
+    """(a, b, target) as Keras wants it: ((a, b), target)."""
+    return (arrays[0] if inputs == 1 else arrays[:inputs], *arrays[inputs:])
+
+
+def _dataset(batches: Batches, inputs: int, generator: Any, count: int | None) -> Any:
+    tf = import_tensorflow()
+    first = batches.batch(0, 0)
+    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in first)
+
+    @tf.autograph.experimental.do_not_convert  # which would write its source into /tmp
+    def group(*arrays: Any) -> tuple[Any, ...]:
+        return _grouped(arrays, inputs)
+
+    found = tf.data.Dataset.from_generator(generator, output_signature=signature).map(group)
+    if count is not None:
+        found = found.apply(tf.data.experimental.assert_cardinality(count))
+    return found.prefetch(_AHEAD)
+
+
+def _py_dataset(batches: Batches, inputs: int, start: int) -> Any:
+    class Feed(import_keras().utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
+        def __init__(self) -> None:
+            super().__init__(workers=2, use_multiprocessing=False, max_queue_size=_AHEAD)
+            self.epoch = start
+
+        def __len__(self) -> int:
+            return batches.steps
+
+        def __getitem__(self, step: int) -> tuple[Any, ...]:
+            return _grouped(batches.batch(self.epoch, step), inputs)
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+
+    return Feed()

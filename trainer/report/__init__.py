@@ -1,0 +1,1 @@
+"""The figures of a run in pictures, tables and one page."""

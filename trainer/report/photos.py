@@ -1,0 +1,156 @@
+"""Small pictures for the report: photos, and photos under their heat maps, as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edge_runtime.errors import ImageError
+from edge_runtime.heatmap import blend
+from edge_runtime.manifest import ModelInfo, PreprocessSpec
+from edge_runtime.preprocess import load_upright, preprocess
+
+from ..evaluation.calibration import scaled
+from ..evaluation.class_maps import ClassMaps
+from ..evaluation.label_errors import Suspect
+from ..evaluation.predictions import Predictions
+
+_log = logging.getLogger("trainer")
+
+#: Longer side of a picture in the report, pixels.
+SIDE = 208
+
+#: JPEG quality of the pictures: 4 to 12 kB each.
+_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in the report."""
+
+    uri: str  #: ``data:image/jpeg;base64,...``
+    alt: str  #: what it shows
+    caption: str  #: short text below it
+    width: int  #: pixels
+    height: int  #: pixels
+
+
+@dataclass(frozen=True)
+class PhotoCard:
+    """A photo in the report, with what the network said about it."""
+
+    path: str
+    part: str
+    label: str  #: true class, as labelled
+    answer: str
+    score: float  #: of the answer, as the network gives it
+    calibrated_score: float | None
+    label_score: float  #: of the true class, as the network gives it
+    pictures: list[Picture] = field(default_factory=list)  #: empty where the photo is gone
+
+
+def confident_mistakes(predictions: Predictions, count: int) -> list[int]:
+    """Indices of the wrong answers with the highest scores, highest first."""
+    scores = predictions.probabilities.max(axis=1)
+    wrong = np.flatnonzero(~predictions.right)
+    return [int(i) for i in wrong[np.argsort(-scores[wrong], kind="stable")][:count]]
+
+
+def doubtful_hits(predictions: Predictions, count: int) -> list[int]:
+    """Indices of the right answers with the lowest scores, lowest first."""
+    scores = predictions.probabilities.max(axis=1)
+    right = np.flatnonzero(predictions.right)
+    return [int(i) for i in right[np.argsort(scores[right], kind="stable")][:count]]
+
+
+def photo_cards(
+    predictions: Predictions, chosen: Sequence[int], info: ModelInfo, maps: ClassMaps | None
+) -> list[PhotoCard]:
+    """Cards of photos, with the heat map of the answer and, for a mistake, of the true class.
+
+    Args:
+        predictions: The answers.
+        chosen: Indices of the photos.
+        info: Of the network.
+        maps: Of :func:`trainer.evaluation.class_maps.class_maps`; None for photos without heat maps.
+    """
+    surer = scaled(predictions.probabilities, info.output.temperature)
+    cards = []
+    for i in chosen:
+        label, answer = int(predictions.labels[i]), int(predictions.answers[i])
+        classes = [answer] if answer == label else [answer, label]
+        temperature = info.output.temperature
+        cards.append(
+            PhotoCard(
+                path=predictions.paths[i],
+                part=predictions.parts[i],
+                label=info.class_names[label],
+                answer=info.class_names[answer],
+                score=float(predictions.probabilities[i, answer]),
+                calibrated_score=None if temperature is None else float(surer[i, answer]),
+                label_score=float(predictions.probabilities[i, label]),
+                pictures=_pictures(predictions.paths[i], info, maps, classes),
+            )
+        )
+    return cards
+
+
+def suspect_picture(suspect: Suspect) -> Picture | None:
+    """The photo of a suspected label error; None where it cannot be read."""
+    try:
+        photo = thumbnail(suspect.path)
+    except ImageError:
+        return None
+    return _picture(photo, f"photo labelled {suspect.label}", "")
+
+
+def thumbnail(path: str, side: int = SIDE) -> Image.Image:
+    """An upright RGB picture of a photo.
+
+    Args:
+        path: The photo.
+        side: Longest side of the picture, pixels; a smaller photo is not enlarged.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    photo = load_upright(path, (side, side))
+    factor = min(1.0, side / max(photo.size))
+    width, height = (max(1, round(length * factor)) for length in photo.size)
+    return Image.fromarray(preprocess(photo, PreprocessSpec(width, height, fit="stretch")))
+
+
+def _pictures(
+    path: str, info: ModelInfo, maps: ClassMaps | None, classes: list[int]
+) -> list[Picture]:
+    try:
+        photo = thumbnail(path)
+        pixels = preprocess(path, info.preprocess)
+    except ImageError as error:
+        _log.warning("Not in the report: %s", error)
+        return []
+    found = [_picture(photo, "photo", "photo")]
+    if maps is not None:
+        for index, heat in zip(classes, maps(pixels, classes), strict=True):
+            name = info.class_names[index]
+            covered = blend(photo, heat, info.preprocess)
+            found.append(_picture(covered, f"what speaks for {name}", f"for {name}"))
+    return found
+
+
+def _picture(image: Image.Image, alt: str, caption: str) -> Picture:
+    return Picture(data_uri(image), alt, caption, *image.size)
+
+
+def data_uri(image: Any) -> str:
+    """A PIL image as the text of a JPEG data URI."""
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

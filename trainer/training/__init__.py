@@ -1,0 +1,1 @@
+"""The training itself: two phases that can be interrupted, on whatever devices there are."""

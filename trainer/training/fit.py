@@ -1,0 +1,346 @@
+"""``edge-train fit``: from a folder of photos to a run directory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_runtime import rundir
+from edge_runtime.backends.full_model import load_keras_model
+from edge_runtime.errors import DatasetError, UsageError
+from edge_runtime.files import refuse_existing
+from edge_runtime.manifest import ModelInfo
+from edge_runtime.rundir import RunDir
+
+from ..augmentation.augment import Augmentation
+from ..config.schema import Config
+from ..data.batches import PhotoBatches
+from ..data.dataset import Dataset, index_dataset
+from ..data.pixels import Photos, load_part
+from ..doctor import quick_findings, resolve_duplicates
+from ..doctor.report import brief
+from ..evaluation.finish import finish_evaluation
+from ..network.backbones import build_base, get_backbone
+from ..network.model import FLOAT32, LOGITS, fine_tune_index, part_of, unfreeze_from, with_changes
+from ..network.network import Network, build_network
+from ..network.warm_start import resolve_start, start_facts, start_network, warn_of_known_photos
+from ..network.weights import WeightsSource, check_weights
+from ..report.plots import plot_history
+from ..tracking.tracking import start_tracking
+from .distribution import Distribution, choose_distribution
+from .environment import describe_environment
+from .job import Job, resume_job, start_job, write_config, write_parts
+from .phase import compile_model, jit_compile
+from .phases import Training
+from .precision import Trial, choose_policy, try_steps
+from .stopping import patient_signals
+
+_log = logging.getLogger("trainer")
+
+AnyPath = str | os.PathLike[str]
+
+
+def fit(
+    data: AnyPath, out: AnyPath, config: Config | None = None, overwrite: bool = False
+) -> RunDir:
+    """Train a classifier and write its run directory.
+
+    Until the run is whole it is ``OUT.unfinished``, which :func:`resume` takes up.
+
+    Args:
+        data: ``train/ val/ test/`` with a folder for each class (``test`` may be absent), or one
+            folder of class folders, which is split with the seed.
+        out: Run directory to write.
+        config: The configuration; None for the defaults.
+        overwrite: Whether an existing run may be replaced; it stays as it is until the new one
+            is whole.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: A path, backbone or weights file that does not exist; ``out`` exists, is no
+            run, or overlaps ``data``.
+        DatasetError: The photos cannot be trained on.
+        DataError: The weights do not fit the backbone.
+        ModelError: The training diverged.
+        MissingComponent: A package is missing, or the ImageNet weights cannot be downloaded.
+        SystemFailure: No memory or disk left, or no permission.
+    """
+    config = resolve(config or Config())
+    check_out(out, data, overwrite)
+    dataset = index_dataset(data, config.data.ratios, config.seed, config.data.group_by)
+    for line in brief(quick_findings(dataset, data)):
+        _log.warning("%s", line)
+    return fit_dataset(dataset, out, config, overwrite)
+
+
+def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool = False) -> RunDir:
+    """:func:`fit` on photos that are listed already.
+
+    Args:
+        dataset: The photos of each part.
+        out: Run directory to write.
+        config: Of :func:`resolve`.
+        overwrite: As for :func:`fit`.
+
+    Raises:
+        SystemFailure: And the others of :func:`fit`.
+    """
+
+    def prepare(folder: Path) -> None:
+        write_config(folder, config)
+        write_parts(folder, dataset, dataset.parts)
+
+    facts = {"class_names": dataset.class_names, "overwrite": overwrite}
+    facts |= start_facts(config, dataset.class_names, out)
+    with patient_signals(), start_job(out, overwrite, prepare, facts) as job:
+        return _run(job)
+
+
+def resume(out: AnyPath) -> RunDir:
+    """Go on with a training that was interrupted, to the same result.
+
+    Args:
+        out: The run that :func:`fit` was to write.
+
+    Raises:
+        UsageError: There is no interrupted training.
+        ModelError: Its state is damaged.
+        SystemFailure: As :func:`fit`.
+    """
+    with patient_signals(), resume_job(out) as job:
+        return _run(job)
+
+
+def resolve(config: Config) -> Config:
+    """Fill in what follows: input size, index of ``fine_tune_at``, absolute paths.
+
+    Raises:
+        UsageError: Unknown backbone, no such weights file or layer.
+    """
+    backbone = get_backbone(config.model.backbone)
+    if config.model.from_run is None:
+        check_weights(config.model.weights)
+    else:
+        config = resolve_start(config)
+    update: dict[str, Any] = {}
+    if os.path.isfile(config.model.weights):
+        update["weights"] = os.path.abspath(config.model.weights)
+    at = config.model.fine_tune_at
+    if at is None and not config.from_scratch:
+        update["fine_tune_at"] = backbone.fine_tune_at
+    elif isinstance(at, (float, str)):
+        update["fine_tune_at"] = fine_tune_index(build_base(backbone, 32), at)
+    image = config.image.model_copy(update={"size": config.image.size or backbone.size})
+    model = config.model.model_copy(update=update)
+    return config.model_copy(update={"image": image, "model": model})
+
+
+def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
+    """Raise UsageError if ``out`` must not be written: photos, or anything but a run, are there."""
+    refuse_existing(out, overwrite)
+    target, photos = Path(out).resolve(), Path(data).resolve()
+    if target == photos or target in photos.parents or photos in target.parents:
+        raise UsageError(f"{out}: overlaps the photos in {data}. Choose another place with --out.")
+    if target.is_dir() and any(target.iterdir()) and not rundir.looks_like_run(target):
+        raise UsageError(
+            f"{out}: is no run directory, so --overwrite does not replace it. "
+            "Choose another name, or remove it yourself."
+        )
+
+
+def _run(job: Job) -> RunDir:
+    """Train, or go on training, and finish the run."""
+    start = time.perf_counter()
+    config, dataset = job.config, job.dataset()
+    distribution = choose_distribution(config.strategy)
+    classes = len(dataset.class_names)
+    network = None
+    if not job.start.is_file():  # first of all, because the weights may not fit
+        network = start_network(config, dataset.class_names, FLOAT32, distribution)
+    info = ModelInfo(dataset.class_names, config.image.spec())
+    with job.progress.timed("photos"):
+        parts = _load(job, dataset, info, config)
+    if network:
+        warn_of_known_photos(config, {part: photos.samples for part, photos in parts.items()})
+    network = (
+        _begin(job, network, parts["train"], config)
+        if network
+        else _again(job, config, distribution, classes)
+    )
+    _announce(parts, network, config, info)
+    with start_tracking(
+        job.folder, job.out.name, config, job.progress.rows, distribution.chief
+    ) as tracking:
+        training = Training(
+            network,
+            config,
+            parts["train"],
+            parts["val"],
+            job.checkpoints,
+            job.work,
+            job.progress,
+            job.write_history,
+            tracking.callbacks,
+        )
+        kept = training.run()
+        _finish(job, network, config, parts, info, kept)
+        tracking.finish(job.folder, parts)
+    facts = job.read()
+    job.finish(bool(facts["overwrite"]))
+    _log.info(
+        "%s: done in %.0f s, weights of phase %s.", job.out, time.perf_counter() - start, kept
+    )
+    return RunDir.open(job.out)
+
+
+def _load(job: Job, dataset: Dataset, info: ModelInfo, config: Config) -> dict[str, Photos]:
+    """The pixels of every part; the first time, the photos that are left out are noted."""
+    first = "left_out" not in job.read()
+    parts, left_out = {}, []
+    for part, samples in dataset.parts.items():
+        if not samples:
+            continue
+        photos, failures = load_part(samples, info.preprocess, part, config.cache.limit_gb)
+        if not first and ([s.sha256 for s in samples] != [s.sha256 for s in photos.samples]):
+            raise DatasetError(
+                f"{part}: photos have changed or gone since the training began, so it cannot go "
+                f"on. Bring them back, or start again with --overwrite."
+            )
+        parts[part] = photos
+        left_out += [{"part": part, "path": path, "error": why} for path, why in failures]
+    if first:
+        keep, copies = resolve_duplicates({part: photos.samples for part, photos in parts.items()})
+        for copy in copies:
+            _log.warning("%s: %s Left out of %s.", copy.path, copy.reason, copy.part)
+        left_out += [{"part": c.part, "path": c.path, "error": c.reason} for c in copies]
+        parts = {part: _only(photos, keep[part]) for part, photos in parts.items()}
+        write_parts(job.folder, dataset, {part: photos.samples for part, photos in parts.items()})
+        job.note({"left_out": left_out})
+    return parts
+
+
+def _only(photos: Photos, chosen: list[int]) -> Photos:
+    return photos if len(chosen) == len(photos.labels) else photos.select(np.array(chosen))
+
+
+def _begin(job: Job, network: Network, train: Photos, config: Config) -> Network:
+    """Choose the precision, and keep the weights that the training starts with."""
+    names = job.dataset().class_names
+
+    def attempt(policy: str) -> Trial:
+        tried = start_network(config, names, policy, network.distribution)
+        own = config.full if config.from_scratch else config.finetune
+        augmentation = Augmentation(config.augment)
+        batches = PhotoBatches(
+            train,
+            network.classes,
+            config.batch_size,
+            config.seed,
+            augmentation,
+            groups=network.distribution.replicas,
+            chunks=network.distribution.chunks,
+        )
+        with network.scope():
+            if not config.from_scratch:
+                unfreeze_from(tried.model, config.model.fine_tune_at or 0)
+            model = with_changes(part_of(tried.model, LOGITS), augmentation)
+            compile_model(model, own, config.loss, jit_compile())
+        return try_steps(model, batches)
+
+    policy = choose_policy(config, attempt)
+    if policy != network.policy:
+        network = start_network(config, names, policy, network.distribution)
+    job.note({"policy": policy, "weights": vars(network.source)})
+    new = job.start.with_name(f"new-{job.start.name}")
+    network.model.save_weights(new)
+    os.replace(new, job.start)
+    return network
+
+
+def _again(job: Job, config: Config, distribution: Distribution, classes: int) -> Network:
+    """The network as :func:`_begin` left it."""
+    facts = job.read()
+    source = WeightsSource(**facts["weights"])
+    network = build_network(config, classes, facts["policy"], distribution, lambda base: source)
+    network.model.load_weights(job.start)
+    return network
+
+
+def _announce(parts: dict[str, Photos], network: Network, config: Config, info: ModelInfo) -> None:
+    counts = {part: len(photos.labels) for part, photos in parts.items()}
+    _log.info(
+        "Photos: %d to train, %d to validate, %d to test, in %d classes.",
+        counts["train"],
+        counts["val"],
+        counts.get("test", 0),
+        len(info.class_names),
+    )
+    name, size = network.backbone.name, config.image.size
+    if config.from_scratch:
+        _log.info(
+            "Network: %s at %d pixels, WITHOUT ImageNet weights: everything is trained from "
+            "scratch, BatchNorm included.",
+            name,
+            size,
+        )
+        return
+    _log.info(
+        "Network: %s at %d pixels, %s. First the head on the frozen backbone (%d epochs), then "
+        "the backbone from layer %s up with BatchNorm frozen (%d epochs).",
+        name,
+        size,
+        network.source.describe(),
+        config.head.epochs,
+        config.model.fine_tune_at,
+        config.finetune.epochs,
+    )
+
+
+def _finish(
+    job: Job,
+    network: Network,
+    config: Config,
+    parts: dict[str, Photos],
+    info: ModelInfo,
+    kept: str,
+) -> None:
+    """Write everything that a finished run has and an unfinished one lacks."""
+    folder, facts = job.folder, job.read()
+    network.finished_model(config).save(folder / rundir.MODEL)
+    job.write_history()
+    rows = job.progress.rows
+    plot_history(rows, folder / rundir.HISTORY_PLOT)
+    environment = describe_environment() | {
+        "seed": config.seed,
+        "weights": facts["weights"],
+        "policy": network.policy,
+        "strategy": network.distribution.name,
+        "batch_size": job.progress.batch_size(config.batch_size),
+        "kept_phase": kept,
+        "seconds": round(job.progress.seconds, 1),
+        "phase_seconds": job.progress.times(),
+        "left_out": facts["left_out"],
+    }
+    if "from_run" in facts:
+        environment["from_run"] = facts["from_run"]
+    info, metrics = finish_evaluation(
+        folder,
+        load_keras_model(folder / rundir.MODEL),  # as it is on disk
+        parts,
+        info,
+        config,
+        rows,
+        facts["left_out"],
+        environment,
+        job.out.name,
+    )
+    rundir.write_info(folder, info)
+    rundir.write_json(folder / rundir.ENVIRONMENT, environment)
+    rundir.write_json(folder / rundir.METRICS, metrics)

@@ -1,0 +1,250 @@
+"""A training under way: ``RUN.unfinished/`` beside the place of the run, until it is whole.
+
+Whatever happens to the process, the folder holds a training that can go on, and ``RUN`` itself is
+there only when it is finished. A lock keeps two processes out of one training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_runtime import rundir
+from edge_runtime.console import Terminated
+from edge_runtime.errors import EdgeError, ModelError, OutputExists, SystemFailure, UsageError
+from edge_runtime.files import (
+    atomic_file,
+    atomic_folder,
+    refuse_existing,
+    replace_folder,
+    system_failures,
+)
+from edge_runtime.rundir import SplitRow, unfinished
+
+from ..config.io import dump_config, read_config
+from ..config.schema import Config
+from ..data.dataset import Dataset, Sample
+from ..data.folders import PARTS
+from .progress import Progress
+
+_log = logging.getLogger("trainer")
+
+_JOB, _LOCK, _STATE, _START, _WORK = "job.json", "lock", "state.npz", "start.weights.h5", "work"
+
+AnyPath = str | os.PathLike[str]
+
+
+class Job:
+    """The folder of a training under way."""
+
+    def __init__(self, out: Path) -> None:
+        """Read what is there; see :func:`start_job` and :func:`resume_job`."""
+        self.out, self.folder = out, unfinished(out)
+        self.progress = Progress(self.checkpoints / _STATE)
+
+    @property
+    def checkpoints(self) -> Path:
+        """For the best weights of each phase."""
+        return self.folder / rundir.CHECKPOINTS
+
+    @property
+    def work(self) -> Path:
+        """For what the finished run does not need."""
+        return self.folder / _WORK
+
+    @property
+    def start(self) -> Path:
+        """Weights that the training began with; there once it has begun."""
+        return self.checkpoints / _START
+
+    @property
+    def config(self) -> Config:
+        """The resolved configuration."""
+        return read_config(self.folder / rundir.CONFIG)
+
+    def read(self) -> dict[str, Any]:
+        """What was noted with :meth:`note`.
+
+        Raises:
+            ModelError: It is damaged.
+        """
+        try:
+            found = json.loads((self.folder / _JOB).read_bytes())
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{self.folder}: {_JOB} is damaged or missing ({error}). Start the training again "
+                "with --overwrite."
+            ) from error
+        return dict(found)
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Add facts about the training, as JSON."""
+        known = self.read() if (self.folder / _JOB).exists() else {}
+        with atomic_file(self.folder / _JOB) as temporary:
+            rundir.write_json(temporary, known | dict(facts))
+
+    def dataset(self) -> Dataset:
+        """The photos as they were when the training began."""
+        names = tuple(self.read()["class_names"])
+        parts: dict[str, list[Sample]] = {part: [] for part in PARTS}
+        for row in rundir.read_split(self.folder / rundir.SPLIT):
+            parts[row.part].append(Sample(row.path, names.index(row.label), row.sha256))
+        return Dataset(names, parts)
+
+    def write_history(self) -> None:
+        """Write ``history.csv``."""
+        rows = self.progress.rows
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        file = self.folder / rundir.HISTORY
+        with atomic_file(file) as new, open(new, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def finish(self, overwrite: bool) -> None:
+        """Move the whole run to its place, without what only the training needed."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        for file in (
+            self.start,
+            self.checkpoints / _STATE,
+            self.folder / _JOB,
+            self.folder / _LOCK,
+        ):
+            file.unlink(missing_ok=True)
+        for file in self.checkpoints.glob("new-*"):
+            file.unlink()
+        refuse_existing(self.out, overwrite)
+        replace_folder(self.folder, self.out)
+
+
+@contextlib.contextmanager
+def start_job(
+    out: AnyPath,
+    overwrite: bool,
+    prepare: Callable[[Path], None],
+    facts: Mapping[str, Any],
+) -> Iterator[Job]:
+    """A new training; the folder goes again if it cannot be done at all.
+
+    Args:
+        out: The run.
+        overwrite: Whether an interrupted training may be thrown away.
+        prepare: Writes the configuration and the list of photos into a folder.
+        facts: For :meth:`Job.note`.
+
+    Raises:
+        OutputExists: A training for this run was interrupted, and ``overwrite`` is false.
+        SystemFailure: Disk full, no permission, or another process trains there.
+    """
+    folder = unfinished(out)
+    if folder.exists():
+        if not overwrite:
+            raise OutputExists(
+                f"{folder}: a training that was interrupted is there. Go on with it: edge-train "
+                f"fit --resume {os.fspath(out)} or start again with --overwrite."
+            )
+        with locked(folder):
+            shutil.rmtree(folder)
+    with atomic_folder(folder) as new:  # whole from the first moment
+        prepare(new)
+        (new / rundir.CHECKPOINTS).mkdir()
+        (new / _WORK).mkdir()
+        rundir.write_json(new / _JOB, dict(facts))
+    with system_failures(folder), locked(folder):
+        job = Job(Path(out))
+        try:
+            with _said_how_to_go_on(job):
+                yield job
+        except BaseException as error:
+            hopeless = isinstance(error, EdgeError) and not isinstance(error, SystemFailure)
+            if hopeless or not job.progress.rows:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def resume_job(out: AnyPath) -> Iterator[Job]:
+    """A training that was interrupted.
+
+    Args:
+        out: The run, or its ``.unfinished`` folder.
+
+    Raises:
+        UsageError: There is none.
+        ModelError: It is damaged.
+        SystemFailure: Disk full, no permission, or another process trains there.
+    """
+    path = Path(out)
+    if path.name.endswith(rundir.UNFINISHED) and path.is_dir():
+        path = path.with_name(path.name.removesuffix(rundir.UNFINISHED))
+    folder = unfinished(path)
+    if not folder.is_dir():
+        what = "is finished" if rundir.looks_like_run(path) else f"no {folder.name} beside it"
+        raise UsageError(f"{path}: no interrupted training to resume: {what}.")
+    with system_failures(folder), locked(folder):
+        job = Job(path)
+        job.read()
+        job.work.mkdir(exist_ok=True)
+        with _said_how_to_go_on(job):
+            yield job
+
+
+@contextlib.contextmanager
+def _said_how_to_go_on(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated, SystemFailure):
+        epochs = len(job.progress.rows)
+        if epochs:
+            _log.warning(
+                "Stopped after %d whole epochs; the best weights so far are in %s. Go on with: "
+                "edge-train fit --resume %s",
+                epochs,
+                job.checkpoints,
+                job.out,
+            )
+        else:
+            _log.warning("Stopped before the first epoch was whole.")
+        raise
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder.
+
+    Raises:
+        SystemFailure: Another process is in it.
+    """
+    import fcntl
+
+    with open(folder / _LOCK, "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SystemFailure(f"{folder}: another process trains here. Wait for it.") from error
+        yield
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Write ``config.yaml``."""
+    with atomic_file(folder / rundir.CONFIG) as new:
+        new.write_text(dump_config(config), encoding="utf-8")
+
+
+def write_parts(folder: Path, dataset: Dataset, parts: Mapping[str, Sequence[Sample]]) -> None:
+    """Write ``split.csv``."""
+    rows = [
+        SplitRow(
+            os.path.abspath(sample.path), sample.sha256, dataset.class_names[sample.label], part
+        )
+        for part, samples in parts.items()
+        for sample in samples
+    ]
+    rundir.write_split(folder, rows)

@@ -69,12 +69,20 @@ def _rate(photos: int, epochs: Sequence[float]) -> float:
 @shared_option()
 @click.option("--preset", "presets", multiple=True, help="Preset to measure; repeatable.")
 @click.option("--seeds", default=3, show_default=True)
-@click.option("--head-only", is_flag=True, help="Phase 1 alone, on both sides.")
+@click.option(
+    "--finetune-epochs",
+    type=click.IntRange(0),
+    help="Epochs of phase 2 on both sides, to time it; else 10 and what the preset has.",
+)
 @click.option(
     "--from-layer-100", is_flag=True, help="Fine-tune from layer 100, too, for equal work."
 )
 def main(
-    shared: Path, presets: tuple[str, ...], seeds: int, head_only: bool, from_layer_100: bool
+    shared: Path,
+    presets: tuple[str, ...],
+    seeds: int,
+    finetune_epochs: int | None,
+    from_layer_100: bool,
 ) -> None:
     """Compare on the groceries photos with the ImageNet weights of SHARED."""
     print_machine()
@@ -82,11 +90,12 @@ def main(
     weights = shared / "weights" / "efficientnetb0_notop.weights.h5"
     peers, found = [], {preset: [] for preset in presets or ("balanced",)}  # type: ignore[var-annotated]
     for seed in range(seeds):
-        peers.append(plain(data, weights, seed, 0 if head_only else 10))
+        epochs = 10 if finetune_epochs is None else finetune_epochs
+        peers.append(plain(data, weights, seed, epochs))
         for preset, results in found.items():
-            options = ["--config", preset]
-            if head_only:
-                options += ["--finetune-epochs", "0"]
+            options = ["--preset", preset]
+            if finetune_epochs is not None:
+                options += ["--finetune-epochs", str(finetune_epochs)]
             if from_layer_100:
                 options += ["--fine-tune-at", "100"]
             results.append(ours(data, weights, seed, options))
@@ -103,7 +112,7 @@ def main(
             f"  validation accuracy after phase 1: {_mean(r['head_val'] for r in results)}, "
             f"plain {_mean(p['head']['val_accuracy'] for p in peers)}"
         )
-        if not head_only:
+        if epochs:
             rates = [
                 _rate(peer["photos"], mine["epoch_seconds"])
                 / _rate(peer["photos"], peer["finetune"]["epoch_seconds"])

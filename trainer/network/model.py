@@ -185,24 +185,42 @@ def count_trainable(model: Any) -> int:
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def with_changes(model: Any, augmentation: Augmentation, always: bool = False) -> Any:
-    """A network that changes the photos first, on the device that it runs on.
+def with_changes(model: Any, augmentation: Augmentation) -> Any:
+    """A network that, in training, changes the photos first, on the device that it runs on.
 
     Args:
         model: ``keras.Model`` from float32 (n, h, w, 3); the result shares its layers.
         augmentation: The changes.
-        always: Whether the photos are changed in inference mode, too.
 
     Returns:
         A ``keras.Model`` from ``photo``, uint8 (n, h, w, 3), and ``changes``, float32
         (n, augmentation.width), to what ``model`` gives.
     """
+    inputs = _photo_and_changes(model.input_shape[1:], augmentation)
+    seen = _only_in_training(augmentation.layer())(inputs)
+    return import_keras().Model(inputs, model(seen), name="with_changes")
+
+
+def changing(shape: tuple[int, int, int], augmentation: Augmentation) -> Any:
+    """The changes by themselves, in inference mode, too.
+
+    Args:
+        shape: (h, w, 3) of the photos.
+        augmentation: The changes.
+
+    Returns:
+        A ``keras.Model`` with the inputs of :func:`with_changes`, to float32 (n, h, w, 3).
+    """
+    inputs = _photo_and_changes(shape, augmentation)
+    return import_keras().Model(inputs, augmentation.layer()(inputs), name="changing")
+
+
+def _photo_and_changes(shape: tuple[int, int, int], augmentation: Augmentation) -> list[Any]:
     keras = import_keras()
-    photo = keras.Input(model.input_shape[1:], name="photo", dtype="uint8")
-    changes = keras.Input((augmentation.width,), name="changes", dtype=FLOAT32)
-    layer = augmentation.layer()
-    seen = (layer if always else _only_in_training(layer))([photo, changes])
-    return keras.Model([photo, changes], model(seen), name="with_changes")
+    return [
+        keras.Input(shape, name="photo", dtype="uint8"),
+        keras.Input((augmentation.width,), name="changes", dtype=FLOAT32),
+    ]
 
 
 def _only_in_training(layer: Any) -> Any:

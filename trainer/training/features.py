@@ -13,7 +13,7 @@ from edge_runtime.files import atomic_file
 
 from ..augmentation.augment import Augmentation
 from ..data.pixels import Pixels
-from ..network.model import POOL, part_of, with_changes
+from ..network.model import POOL, changing, part_of
 from .stopping import check_stop
 
 
@@ -81,12 +81,14 @@ def _changed(
     augmentation: Augmentation,
     seed: int,
 ) -> Iterator[np.ndarray]:
-    changed = with_changes(pool, augmentation, always=True)
+    # By itself, so that the backbone is compiled once for all views.
+    changed = changing(pool.input_shape[1:], augmentation)
     for view in range(views):
         for step, (batch, count) in enumerate(_batches(images, batch_size)):
             check_stop()
             changes = augmentation.draw(seed, view, step, batch)
-            yield np.asarray(changed.predict_on_batch([images[batch], changes]))[:count]
+            photos = changed.predict_on_batch([images[batch], changes])
+            yield np.asarray(pool.predict_on_batch(photos))[:count]
 
 
 def _batches(images: Pixels, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 from edge_runtime.backends.full_model import import_keras, import_tensorflow
@@ -21,10 +22,11 @@ def backend() -> str:
 def gpus() -> list[str]:
     """Names of the GPUs that the backend uses.
 
-    TensorFlow then takes memory from them only as it is needed. With JAX the variable
-    ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` does that.
+    They then take memory only as it is needed, unless they are in use already, or the variable
+    ``XLA_PYTHON_CLIENT_PREALLOCATE`` tells JAX otherwise.
     """
     if backend() != TENSORFLOW:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         names = [str(name) for name in import_keras().distribution.list_devices()]
         return [name for name in names if not name.startswith("cpu")]
     tf, names = import_tensorflow(), []

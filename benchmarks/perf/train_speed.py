@@ -28,8 +28,8 @@ from trainer.data.feeds import training_feed
 from trainer.data.pixels import Photos
 from trainer.devices import backend, gpus
 from trainer.network.backbones import BACKBONES
-from trainer.network.model import LOGITS, part_of, unfreeze_from, with_changes
-from trainer.network.network import Network, build_network
+from trainer.network.model import unfreeze_from
+from trainer.network.network import build_network
 from trainer.training.distribution import choose_distribution
 from trainer.training.phase import compile_model, jit_compile
 from trainer.training.precision import choose_policy, try_steps
@@ -64,16 +64,17 @@ def main(backbone: str, batch: int, steps: int, rounds: int, precision: Precisio
         photos, _CLASSES, batch, 0, augmentation, None, devices.replicas, devices.chunks
     )
 
-    def build(policy: str) -> tuple[Network, Any]:
-        network = build_network(config, _CLASSES, policy, devices)
-        with network.scope():
-            unfreeze_from(network.model, 0)
-            model = with_changes(part_of(network.model, LOGITS), augmentation)
-            compile_model(model, config.finetune, config.loss, jit_compile())
-        return network, model
-
-    policy = choose_policy(config, lambda policy: try_steps(build(policy)[1], batches))
-    network, model = build(policy)
+    policy = choose_policy(
+        config,
+        lambda policy, size: try_steps(
+            build_network(config, _CLASSES, policy, devices), config, photos, size
+        ),
+    )
+    network = build_network(config, _CLASSES, policy, devices)
+    unfreeze_from(network.model, 0)
+    model = network.for_training(augmentation)
+    with network.scope():
+        compile_model(model, config.finetune, config.loss, jit_compile())
     where = ", ".join(gpus()) or "CPU"
     click.echo(
         f"{backbone} at {size} pixels, batches of {batch}; Keras {import_keras().__version__} on "

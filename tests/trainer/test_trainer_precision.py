@@ -67,7 +67,8 @@ def test_what_disagrees(trial: Trial, reason: str | None) -> None:
 def test_the_choice(given: str, trial: Trial, policy: str, said: str, caplog) -> None:
     tried = []
 
-    def attempt(name: str) -> Trial:
+    def attempt(name: str, size: int) -> Trial:
+        assert size == 32
         tried.append(name)
         return PLAIN if name == "float32" else trial
 
@@ -78,4 +79,6 @@ def test_the_choice(given: str, trial: Trial, policy: str, said: str, caplog) ->
 
 
 def test_off_tries_nothing() -> None:
-    assert choose_policy(Config(mixed_precision="off"), lambda _: pytest.fail("tried")) == "float32"
+    assert (
+        choose_policy(Config(mixed_precision="off"), lambda *_: pytest.fail("tried")) == "float32"
+    )

@@ -6,15 +6,25 @@ import csv
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.perf import kill_and_resume
 from edge_runtime import rundir
 from edge_runtime.backends.full_model import import_keras, import_tensorflow, load_keras_model
 from edge_runtime.console import Terminated
-from edge_runtime.errors import DatasetError, ModelError, OutputExists, SystemFailure, UsageError
+from edge_runtime.errors import (
+    DatasetError,
+    MissingComponent,
+    ModelError,
+    OutputExists,
+    SystemFailure,
+    UsageError,
+)
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir
 from trainer.augmentation.augment import Augmentation
@@ -50,11 +60,14 @@ from trainer.network.model import (
     part_of,
     with_changes,
 )
+from trainer.network.network import build_network
 from trainer.training import phase as phases
-from trainer.training.callbacks import EpochLog, RateSchedule, rate_factor
+from trainer.training.callbacks import BestWeights, EpochLog, RateSchedule, rate_factor
 from trainer.training.features import pooled_features
 from trainer.training.fit import fit, resume
 from trainer.training.phase import Phase, run_phase
+from trainer.training.phases import Training
+from trainer.training.precision import try_steps
 from trainer.training.progress import Progress
 
 SIDE, FEATURES = 32, 8
@@ -260,6 +273,23 @@ def test_the_seed_decides_the_training(
     assert figures(fit(data, tmp_path / "other", tiny("seed=1", weights=weights))) != figures(tuned)
 
 
+def test_float16_scales_its_loss(weights: Path) -> None:
+    """Without that, small gradients are zeros in 16 bits; Keras scales by the model's policy."""
+    keras = import_keras()
+    for policy, kind in (
+        ("mixed_float16", keras.optimizers.LossScaleOptimizer),
+        ("mixed_bfloat16", keras.optimizers.Adam),  # which has the exponents of float32
+        ("float32", keras.optimizers.Adam),
+    ):
+        network = build_network(tiny(weights=weights), 2, policy)
+        model = network.for_training(Augmentation(AugmentConfig()))
+        phases.compile_model(model, FinetuneConfig(), LossConfig(), jit=False)
+        assert type(model.optimizer) is kind
+        assert network.model.get_layer(LOGITS).compute_dtype == "float32"
+        assert network.model.get_layer("conv_1").compute_dtype == policy.removeprefix("mixed_")
+        assert model.input_dtype == policy.removeprefix("mixed_")
+
+
 def test_mixed_precision_writes_a_float32_model(data: Path, weights: Path, tmp_path: Path) -> None:
     run = fit(data, tmp_path / "run", tiny("mixed_precision=on", weights=weights))
     assert json.loads((run.path / rundir.ENVIRONMENT).read_text())["policy"] == "mixed_float16"
@@ -385,6 +415,107 @@ def test_a_training_that_never_began_leaves_nothing(data: Path, tmp_path, monkey
         resume(tmp_path / "run")
 
 
+def test_a_training_stopped_before_its_first_epoch_keeps_its_features(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    def stop(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.training.phases.run_phase", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(data, tmp_path / "run", tiny(weights=weights))
+    assert f"Stopped after 0 whole epochs. Go on with: edge-train fit --resume {tmp_path}" in (
+        caplog.text
+    )
+    work = tmp_path / "run.unfinished" / "work"
+    assert leftovers(work) == {"features-train.npy", "features-val.npy"}
+    monkeypatch.setattr(
+        "trainer.training.features._plain", lambda *_: pytest.fail("computed again")
+    )
+    assert leftovers(resume(tmp_path / "run").path) == FILES
+
+
+def test_a_missing_package_is_told_before_the_training(
+    data: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(Training, "run", lambda _: pytest.fail("trained"))
+    with pytest.raises(MissingComponent, match="jinja2 is needed to evaluate the training"):
+        fit(data, tmp_path / "run", tiny())
+    assert leftovers(tmp_path) == set()
+
+
+def test_an_error_at_the_end_keeps_what_was_trained(
+    data: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    def fail(*_):
+        raise MissingComponent("a package is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.training.fit.finish_evaluation", fail)
+        with pytest.raises(MissingComponent, match="is broken"):
+            fit(data, tmp_path / "run", tiny())
+    assert f"Go on with: edge-train fit --resume {tmp_path / 'run'}" in caplog.text
+    monkeypatch.setattr(phases, "_train", lambda *_: pytest.fail("trained again"))
+    assert leftovers(resume(tmp_path / "run").path) == FILES
+
+
+def test_what_came_to_be_at_the_place_of_the_run_stays(
+    data: Path, tmp_path: Path, monkeypatch
+) -> None:
+    out = tmp_path / "run"
+
+    def arrive(*_):
+        out.mkdir()
+        (out / rundir.CONFIG).write_text("of another run")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.training.fit._announce", arrive)
+        with pytest.raises(OutputExists):
+            fit(data, out, tiny())
+    monkeypatch.setattr(phases, "_train", lambda *_: pytest.fail("trained again"))
+    with pytest.raises(OutputExists):
+        resume(out)
+    assert (out / rundir.CONFIG).read_text() == "of another run"
+    (out / rundir.CONFIG).rename(out / "mine.txt")
+    with pytest.raises(UsageError, match="is no run directory"):
+        resume(out, overwrite=True)
+    (out / "mine.txt").rename(out / rundir.MODEL)
+    assert leftovers(resume(out, overwrite=True).path) == FILES
+    assert leftovers(tmp_path) == {"run"}
+
+
+def test_another_backend_does_not_go_on(data: Path, tmp_path: Path, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(data, tmp_path / "run", tiny("full.epochs=2"))
+    monkeypatch.setattr("trainer.training.fit.backend", lambda: "jax")
+    with pytest.raises(
+        UsageError, match=r"this is jax\. Set the variable KERAS_BACKEND=tensorflow"
+    ):
+        resume(tmp_path / "run")
+    assert (tmp_path / "run.unfinished").is_dir()
+
+
+def test_a_checkpoint_of_a_killed_process_does_not_count(tmp_path: Path) -> None:
+    """Half of an epoch's weights, by a process that was killed before it renamed them."""
+    best = BestWeights(tmp_path / "best.weights.h5", "val_loss", threshold=0.1)
+    (tmp_path / "new-best.weights.h5").write_bytes(b"half")
+    best.on_train_begin()
+    best.on_epoch_end(0, {"val_loss": 0.5})  # not better than the threshold
+    assert leftovers(tmp_path) == set()
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments() -> None:
+    """Real processes and SIGKILL; the script says what it compares."""
+    done = CliRunner().invoke(kill_and_resume.main, ["--kills", "4"])
+    assert done.exit_code == 0, done.output
+    assert "metrics.json equal to the byte: True" in done.output
+
+
 def test_a_changed_photo_ends_a_resumed_training(
     data: Path, tmp_path: Path, monkeypatch, make_photos
 ) -> None:
@@ -465,6 +596,43 @@ def test_memory_that_runs_out_halves_the_batch(
     assert [row["phase"] for row in history(run)] == ["head", "finetune"]
 
 
+def test_memory_that_runs_out_after_an_epoch(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    """20 photos in batches of 8 are three steps; the fifth is in the second epoch."""
+    steps = []
+
+    def exhausted() -> None:
+        steps.append(True)
+        if len(steps) == 5:
+            raise MemoryError
+
+    monkeypatch.setattr("trainer.training.callbacks.check_stop", exhausted)
+    run = fit(data, tmp_path / "run", tiny("head.epochs=0", "finetune.epochs=3", weights=weights))
+    assert "going on with batches of 4 photos" in caplog.text
+    assert len(steps) == 5 + 2 * 5
+    assert [row["epoch"] for row in history(run)] == ["1", "2", "3"]
+
+
+def test_memory_that_runs_out_in_the_trial_of_the_precision(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    """The trial makes do with less; the training tries its own batch all the same."""
+    sizes = []
+
+    def limited(network, config, train, size):
+        sizes.append(size)
+        if size > 4:
+            raise MemoryError
+        return try_steps(network, config, train, size)
+
+    monkeypatch.setattr("trainer.training.fit.try_steps", limited)
+    run = fit(data, tmp_path / "run", tiny("mixed_precision=on", weights=weights))
+    assert sizes == [8, 4, 4]
+    assert "steps that compare the precisions" in caplog.text
+    assert json.loads((run.path / rundir.ENVIRONMENT).read_text())["batch_size"] == 8
+
+
 def test_no_memory_at_all(data: Path, tmp_path: Path, monkeypatch) -> None:
     def exhausted(*_args, **_kwargs):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
@@ -486,7 +654,7 @@ def test_a_training_that_diverges(data: Path, tmp_path: Path, monkeypatch) -> No
 
 
 def test_bad_data_is_refused_before_the_network_is_built(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("trainer.training.fit.build_network", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr("trainer.training.fit.start_network", lambda *_: pytest.fail("built"))
     (tmp_path / "data" / "only").mkdir(parents=True)
     with pytest.raises(DatasetError):
         fit(tmp_path / "data", tmp_path / "run", tiny())

@@ -55,11 +55,12 @@ def fit(
 
     if resume is not None:
         named = [data, out, from_run, preset, config, *assignments, *options.values()]
-        if overwrite or any(value is not None for value in named):
+        if any(value is not None for value in named):
             raise UsageError(
-                "--resume goes on with a training as it was begun: give nothing but the run."
+                "--resume goes on with a training as it was begun: give nothing but the run (and "
+                "--overwrite)."
             )
-        run = train.resume(resume)
+        run = train.resume(resume, overwrite)
     elif data is None or out is None:
         raise UsageError("Expected DATA and --out RUN, or --resume RUN.")
     else:

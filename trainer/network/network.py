@@ -9,10 +9,21 @@ from typing import Any
 
 from edge_runtime.backends.full_model import import_keras
 
+from ..augmentation.augment import Augmentation
 from ..config.schema import Config
 from ..training.distribution import Distribution, single_device
 from .backbones import Backbone, build_base, get_backbone
-from .model import FLOAT32, POOL, build_classifier, fine_tune_index, float32_copy, precision
+from .model import (
+    FLOAT32,
+    LOGITS,
+    POOL,
+    build_classifier,
+    fine_tune_index,
+    float32_copy,
+    part_of,
+    precision,
+    with_changes,
+)
 from .weights import WeightsSource, load_weights
 
 
@@ -35,6 +46,15 @@ class Network:
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Where the variables of a training are made."""
         return self.distribution.scope()
+
+    def for_training(self, augmentation: Augmentation) -> Any:
+        """The network with the changes in front, ending in logits; it shares the layers.
+
+        Built with ``policy``, so that Keras scales the loss of ``mixed_float16``: small gradients
+        would be zeros in 16 bits (Micikevicius et al. 2018, "Mixed Precision Training").
+        """
+        with self.scope(), precision(self.policy):
+            return with_changes(part_of(self.model, LOGITS), augmentation)
 
     def finished_model(self, config: Config) -> Any:
         """The classifier as it is saved: a float32 graph, whatever it was trained in."""

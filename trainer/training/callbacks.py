@@ -92,6 +92,11 @@ class BestWeights(import_keras().callbacks.ModelCheckpoint):  # type: ignore[mis
             initial_value_threshold=threshold,
         )
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Drop what a process that was killed had not finished."""
+        super().on_train_begin(logs)
+        self._new.unlink(missing_ok=True)
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save, then replace."""
         super().on_epoch_end(epoch, logs)

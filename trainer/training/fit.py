@@ -17,25 +17,24 @@ from edge_runtime.files import refuse_existing
 from edge_runtime.manifest import ModelInfo
 from edge_runtime.rundir import RunDir
 
-from ..augmentation.augment import Augmentation
 from ..config.schema import Config
-from ..data.batches import PhotoBatches
 from ..data.dataset import Dataset, index_dataset
 from ..data.pixels import Photos, load_part
+from ..devices import backend, gpus
 from ..doctor import quick_findings, resolve_duplicates
 from ..doctor.report import brief
 from ..evaluation.finish import finish_evaluation
 from ..network.backbones import build_base, get_backbone
-from ..network.model import FLOAT32, LOGITS, fine_tune_index, part_of, unfreeze_from, with_changes
+from ..network.model import FLOAT32, fine_tune_index
 from ..network.network import Network, build_network
 from ..network.warm_start import resolve_start, start_facts, start_network, warn_of_known_photos
 from ..network.weights import WeightsSource, check_weights
+from ..packages import check_packages
 from ..report.plots import plot_history
 from ..tracking.tracking import start_tracking
 from .distribution import Distribution, choose_distribution
 from .environment import describe_environment
 from .job import Job, resume_job, start_job, write_config, write_parts
-from .phase import compile_model, jit_compile
 from .phases import Training
 from .precision import Trial, choose_policy, try_steps
 from .stopping import patient_signals
@@ -43,6 +42,14 @@ from .stopping import patient_signals
 _log = logging.getLogger("trainer")
 
 AnyPath = str | os.PathLike[str]
+
+#: Modules that the end of a training needs, and the packages that have them.
+_AT_THE_END = (
+    ("sklearn", "scikit-learn"),
+    ("scipy", "scipy"),
+    ("matplotlib", "matplotlib"),
+    ("jinja2", "jinja2"),
+)
 
 
 def fit(
@@ -103,18 +110,25 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
         return _run(job)
 
 
-def resume(out: AnyPath) -> RunDir:
+def resume(out: AnyPath, overwrite: bool = False) -> RunDir:
     """Go on with a training that was interrupted, to the same result.
 
     Args:
         out: The run that :func:`fit` was to write.
+        overwrite: Whether what has come to be at ``out`` since may be replaced; what :func:`fit`
+            was told stays true in any case.
 
     Raises:
-        UsageError: There is no interrupted training.
+        UsageError: There is no interrupted training, or it ran on another Keras backend.
+        OutputExists: Something is at ``out`` by now, and ``overwrite`` is false.
         ModelError: Its state is damaged.
         SystemFailure: As :func:`fit`.
     """
     with patient_signals(), resume_job(out) as job:
+        if overwrite:
+            job.note({"overwrite": True})
+        refuse_existing(job.out, bool(job.read()["overwrite"]))
+        _refuse_other(job.out)
         return _run(job)
 
 
@@ -148,6 +162,12 @@ def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
     target, photos = Path(out).resolve(), Path(data).resolve()
     if target == photos or target in photos.parents or photos in target.parents:
         raise UsageError(f"{out}: overlaps the photos in {data}. Choose another place with --out.")
+    _refuse_other(out)
+
+
+def _refuse_other(out: AnyPath) -> None:
+    """Raise UsageError if anything but a run is there, which nobody wants to lose."""
+    target = Path(out)
     if target.is_dir() and any(target.iterdir()) and not rundir.looks_like_run(target):
         raise UsageError(
             f"{out}: is no run directory, so --overwrite does not replace it. "
@@ -158,6 +178,8 @@ def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
 def _run(job: Job) -> RunDir:
     """Train, or go on training, and finish the run."""
     start = time.perf_counter()
+    check_packages(_AT_THE_END, "evaluate the training at its end")
+    gpus()  # which makes them take memory only as it is needed
     config, dataset = job.config, job.dataset()
     distribution = choose_distribution(config.strategy)
     classes = len(dataset.class_names)
@@ -170,7 +192,7 @@ def _run(job: Job) -> RunDir:
     if network:
         warn_of_known_photos(config, {part: photos.samples for part, photos in parts.items()})
     network = (
-        _begin(job, network, parts["train"], config)
+        _begin(job, network, parts["train"], config, dataset.class_names)
         if network
         else _again(job, config, distribution, classes)
     )
@@ -230,34 +252,19 @@ def _only(photos: Photos, chosen: list[int]) -> Photos:
     return photos if len(chosen) == len(photos.labels) else photos.select(np.array(chosen))
 
 
-def _begin(job: Job, network: Network, train: Photos, config: Config) -> Network:
+def _begin(
+    job: Job, network: Network, train: Photos, config: Config, names: tuple[str, ...]
+) -> Network:
     """Choose the precision, and keep the weights that the training starts with."""
-    names = job.dataset().class_names
 
-    def attempt(policy: str) -> Trial:
+    def attempt(policy: str, size: int) -> Trial:
         tried = start_network(config, names, policy, network.distribution)
-        own = config.full if config.from_scratch else config.finetune
-        augmentation = Augmentation(config.augment)
-        batches = PhotoBatches(
-            train,
-            network.classes,
-            config.batch_size,
-            config.seed,
-            augmentation,
-            groups=network.distribution.replicas,
-            chunks=network.distribution.chunks,
-        )
-        with network.scope():
-            if not config.from_scratch:
-                unfreeze_from(tried.model, config.model.fine_tune_at or 0)
-            model = with_changes(part_of(tried.model, LOGITS), augmentation)
-            compile_model(model, own, config.loss, jit_compile())
-        return try_steps(model, batches)
+        return try_steps(tried, config, train, size)
 
     policy = choose_policy(config, attempt)
     if policy != network.policy:
         network = start_network(config, names, policy, network.distribution)
-    job.note({"policy": policy, "weights": vars(network.source)})
+    job.note({"policy": policy, "weights": vars(network.source), "backend": backend()})
     new = job.start.with_name(f"new-{job.start.name}")
     network.model.save_weights(new)
     os.replace(new, job.start)
@@ -267,6 +274,11 @@ def _begin(job: Job, network: Network, train: Photos, config: Config) -> Network
 def _again(job: Job, config: Config, distribution: Distribution, classes: int) -> Network:
     """The network as :func:`_begin` left it."""
     facts = job.read()
+    if facts["backend"] != backend():
+        raise UsageError(
+            f"{job.out}: the training ran on Keras's backend {facts['backend']}, this is "
+            f"{backend()}. Set the variable KERAS_BACKEND={facts['backend']}."
+        )
     source = WeightsSource(**facts["weights"])
     network = build_network(config, classes, facts["policy"], distribution, lambda base: source)
     network.model.load_weights(job.start)

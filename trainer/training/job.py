@@ -18,7 +18,7 @@ from typing import Any
 
 from edge_runtime import rundir
 from edge_runtime.console import Terminated
-from edge_runtime.errors import EdgeError, ModelError, OutputExists, SystemFailure, UsageError
+from edge_runtime.errors import ModelError, OutputExists, SystemFailure, UsageError
 from edge_runtime.files import (
     atomic_file,
     atomic_folder,
@@ -32,6 +32,7 @@ from ..config.io import dump_config, read_config
 from ..config.schema import Config
 from ..data.dataset import Dataset, Sample
 from ..data.folders import PARTS
+from .errors import Diverged
 from .progress import Progress
 
 _log = logging.getLogger("trainer")
@@ -109,19 +110,25 @@ class Job:
             writer.writerows(rows)
 
     def finish(self, overwrite: bool) -> None:
-        """Move the whole run to its place, without what only the training needed."""
+        """Move the whole run to its place, without what only the training needed.
+
+        What a resumed training needs goes last, once the run is where it belongs.
+
+        Raises:
+            OutputExists: Something is there by now, and ``overwrite`` is false.
+        """
+        refuse_existing(self.out, overwrite)
         shutil.rmtree(self.work, ignore_errors=True)
+        replace_folder(self.folder, self.out)
+        checkpoints = self.out / rundir.CHECKPOINTS
         for file in (
-            self.start,
-            self.checkpoints / _STATE,
-            self.folder / _JOB,
-            self.folder / _LOCK,
+            checkpoints / _START,
+            checkpoints / _STATE,
+            self.out / _JOB,
+            self.out / _LOCK,
+            *checkpoints.glob("new-*"),
         ):
             file.unlink(missing_ok=True)
-        for file in self.checkpoints.glob("new-*"):
-            file.unlink()
-        refuse_existing(self.out, overwrite)
-        replace_folder(self.folder, self.out)
 
 
 @contextlib.contextmanager
@@ -131,7 +138,7 @@ def start_job(
     prepare: Callable[[Path], None],
     facts: Mapping[str, Any],
 ) -> Iterator[Job]:
-    """A new training; the folder goes again if it cannot be done at all.
+    """A new training; the folder goes again if nothing of it is worth keeping.
 
     Args:
         out: The run.
@@ -160,12 +167,14 @@ def start_job(
     with system_failures(folder), locked(folder):
         job = Job(Path(out))
         try:
-            with _said_how_to_go_on(job):
-                yield job
+            yield job
         except BaseException as error:
-            hopeless = isinstance(error, EdgeError) and not isinstance(error, SystemFailure)
-            if hopeless or not job.progress.rows:
+            asked = isinstance(error, (KeyboardInterrupt, Terminated))
+            begun = job.progress.rows or (asked and job.start.is_file())
+            if isinstance(error, Diverged) or not begun:
                 shutil.rmtree(folder, ignore_errors=True)
+            else:
+                _say_how_to_go_on(job)
             raise
 
 
@@ -192,27 +201,22 @@ def resume_job(out: AnyPath) -> Iterator[Job]:
         job = Job(path)
         job.read()
         job.work.mkdir(exist_ok=True)
-        with _said_how_to_go_on(job):
+        try:
             yield job
+        except BaseException:
+            _say_how_to_go_on(job)
+            raise
 
 
-@contextlib.contextmanager
-def _said_how_to_go_on(job: Job) -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, Terminated, SystemFailure):
-        epochs = len(job.progress.rows)
-        if epochs:
-            _log.warning(
-                "Stopped after %d whole epochs; the best weights so far are in %s. Go on with: "
-                "edge-train fit --resume %s",
-                epochs,
-                job.checkpoints,
-                job.out,
-            )
-        else:
-            _log.warning("Stopped before the first epoch was whole.")
-        raise
+def _say_how_to_go_on(job: Job) -> None:
+    epochs = len(job.progress.rows)
+    kept = f"; the best weights so far are in {job.checkpoints}" if epochs else ""
+    _log.warning(
+        "Stopped after %d whole epochs%s. Go on with: edge-train fit --resume %s",
+        epochs,
+        kept,
+        job.out,
+    )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_runtime.backends.full_model import import_keras
-from edge_runtime.errors import ModelError, SystemFailure
+from edge_runtime.errors import SystemFailure
 
 from ..config.schema import CallbacksConfig, LossConfig, PhaseConfig
 from ..data.batches import Batches
@@ -27,6 +27,7 @@ from .callbacks import (
     StopWhenAsked,
     StopWhenDiverged,
 )
+from .errors import Diverged
 from .progress import Progress
 
 _log = logging.getLogger("trainer")
@@ -80,7 +81,7 @@ def run_phase(
         Whether the weights are those of an epoch of this phase.
 
     Raises:
-        ModelError: The training diverged.
+        Diverged: The loss is not a number from the first epoch on.
         SystemFailure: No memory even for a single photo.
     """
     start = model.get_weights()
@@ -91,14 +92,14 @@ def run_phase(
             _train(model, phase, *plan(size), progress, keep_if_not_better)
 
         size = progress.batch_size(batch_size)
-        with_room(train, size, f"phase {phase.name}", progress)
+        with_room(train, size, f"phase {phase.name}", progress.halve_batch)
         # Keras saves the first epoch whatever it gave.
         monitor = phase.callbacks.monitor
         rows = [row for row in progress.rows if row["phase"] == phase.name]
         finite = any(math.isfinite(row[monitor]) for row in rows)
         better = finite and phase.checkpoint.is_file()
         if not better and not keep_if_not_better:
-            raise ModelError(
+            raise Diverged(
                 f"The training diverged: {monitor} of phase {phase.name} is not a number. "
                 f"Set a lower {phase.name}.learning_rate."
             )
@@ -114,7 +115,10 @@ def run_phase(
 
 
 def with_room(
-    work: Callable[[int], _Result], batch_size: int, what: str, progress: Progress
+    work: Callable[[int], _Result],
+    batch_size: int,
+    what: str,
+    note: Callable[[int], None] = lambda size: None,
 ) -> _Result:
     """Do work that takes a batch size; when memory is too small, again with half the batch.
 
@@ -122,7 +126,7 @@ def with_room(
         work: Takes the number of photos in a batch.
         batch_size: What to begin with.
         what: Name of the work, for messages.
-        progress: Where a smaller batch is noted.
+        note: Told of a smaller batch.
 
     Raises:
         SystemFailure: No memory even for a single photo.
@@ -140,7 +144,7 @@ def with_room(
                 ) from error
         batch_size = (batch_size + 1) // 2
         _log.warning("Out of memory in %s: going on with batches of %d photos.", what, batch_size)
-        progress.halve_batch(batch_size)
+        note(batch_size)
 
 
 def _train(

@@ -20,10 +20,8 @@ from ..network.model import (
     LOGITS,
     build_head,
     freeze_backbone,
-    part_of,
     unfreeze_all,
     unfreeze_from,
-    with_changes,
 )
 from ..network.network import Network
 from .features import pooled_features
@@ -42,7 +40,7 @@ class Training:
         config: The configuration.
         train: Photos to learn from.
         val: Photos that choose the best epoch.
-        folder: For the state and the best weights of each phase.
+        folder: For the best weights of each phase.
         work: For the features of phase 1.
         progress: How far it has come.
         on_epoch: Called after each epoch.
@@ -82,8 +80,7 @@ class Training:
                 self._train_head()
             kept = "head"
         if config.finetune.epochs:
-            at = config.model.fine_tune_at
-            unfreeze_from(network.model, network.backbone.fine_tune_at if at is None else at)
+            unfreeze_from(network.model, config.model.fine_tune_at or 0)
             with self.progress.timed("finetune"):
                 better = self._train_on_photos(
                     "finetune", config.finetune, config.finetune.epochs, bool(kept)
@@ -137,8 +134,8 @@ class Training:
                 PlainBatches(self.val.images, self.val.labels, classes, size, augmentation.width),
             )
 
+        model = self.network.for_training(augmentation)
         with self.network.scope():
-            model = with_changes(part_of(self.network.model, LOGITS), augmentation)
             return run_phase(
                 model,
                 self._phase(name, own, epochs, inputs=2),
@@ -196,4 +193,4 @@ class Training:
                 config.seed,
             )
 
-        return with_room(run, size, "the features of phase head", self.progress)
+        return with_room(run, size, "the features of phase head", self.progress.halve_batch)

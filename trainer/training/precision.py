@@ -7,14 +7,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ..augmentation.augment import Augmentation
 from ..config.schema import Config
-from ..data.batches import Batches
+from ..data.batches import PhotoBatches
+from ..data.pixels import Photos
 from ..devices import gpus
-from ..network.model import FLOAT32
+from ..network.model import FLOAT32, freeze_backbone, unfreeze_all, unfreeze_from
+from ..network.network import Network
+from .phase import compile_model, jit_compile, with_room
+from .stopping import check_stop
 
 _log = logging.getLogger("trainer")
 
@@ -49,18 +53,26 @@ def wanted_policy(config: Config) -> str:
     return _POLICIES[config.mixed_precision]
 
 
-def choose_policy(config: Config, attempt: Callable[[str], Trial]) -> str:
+def choose_policy(config: Config, attempt: Callable[[str, int], Trial]) -> str:
     """The policy that a training uses.
 
     Args:
         config: The configuration; where its ``mixed_precision`` is not ``auto``, speed does not
             matter.
-        attempt: Trains a few steps with a policy, each time from the same weights.
+        attempt: Trains a few steps with a policy and a batch size, each time from the same
+            weights.
+
+    Raises:
+        SystemFailure: No memory even for a single photo.
     """
     policy = wanted_policy(config)
     if policy == FLOAT32:
         return policy
-    plain, mixed = attempt(FLOAT32), attempt(policy)
+    plain, mixed = with_room(
+        lambda size: (attempt(FLOAT32, size), attempt(policy, size)),
+        config.batch_size,
+        "the steps that compare the precisions",
+    )
     reason = disagreement(plain, mixed, _LOGIT_TOLERANCE[policy])
     if reason is None and config.mixed_precision == "auto" and mixed.seconds >= plain.seconds:
         reason = (
@@ -93,17 +105,40 @@ def disagreement(plain: Trial, mixed: Trial, tolerance: float) -> str | None:
     return None
 
 
-def try_steps(model: Any, batches: Batches) -> Trial:
-    """Train a compiled network for a few steps on one batch.
+def try_steps(network: Network, config: Config, train: Photos, batch_size: int) -> Trial:
+    """Train what the longest phase trains, for a few steps on one batch.
 
     Args:
-        model: Of :func:`trainer.network.model.with_changes`, compiled, ending in logits.
-        batches: With two inputs.
+        network: Its weights change.
+        config: The resolved configuration.
+        train: Photos to learn from.
+        batch_size: Photos in the batch.
     """
+    augmentation, devices = Augmentation(config.augment), network.distribution
+    batches = PhotoBatches(
+        train,
+        network.classes,
+        batch_size,
+        config.seed,
+        augmentation,
+        groups=devices.replicas,
+        chunks=devices.chunks,
+    )
+    if config.from_scratch:
+        unfreeze_all(network.model)
+    elif config.finetune.epochs:
+        unfreeze_from(network.model, config.model.fine_tune_at or 0)
+    else:
+        freeze_backbone(network.model)
+    model = network.for_training(augmentation)
+    with network.scope():
+        own = config.full if config.from_scratch else config.finetune
+        compile_model(model, own, config.loss, jit_compile())
     photos, changes, *targets = batches.batch(0, 0)
     logits = np.asarray(model.predict_on_batch([photos, changes]), np.float32)
     losses, seconds = [], math.inf
     for _ in range(1 + _STEPS):
+        check_stop()
         start = time.perf_counter()
         losses.append(
             float(model.train_on_batch([photos, changes], *targets, return_dict=True)["loss"])

@@ -47,18 +47,20 @@ class Progress:
         """
         self._file = file
         self._state: dict[str, Any] = {"rows": [], "done": {}}
-        self._arrays: list[np.ndarray] = []
         self._since = time.perf_counter()
         if file.is_file():
-            try:
-                with np.load(file, allow_pickle=False) as found:
-                    self._state = json.loads(bytes(found["state"]))
-                    self._arrays = [found[str(n)] for n in range(self._state["arrays"])]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                raise ModelError(
-                    f"{file}: damaged ({error}). The training cannot go on; start it again with "
-                    "--overwrite."
-                ) from error
+            self._state, _ = self._read()
+
+    def _read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        try:
+            with np.load(self._file, allow_pickle=False) as found:
+                state = json.loads(bytes(found["state"]))
+                return state, [found[str(number)] for number in range(state["arrays"])]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{self._file}: damaged ({error}). The training cannot go on; start it again with "
+                "--overwrite."
+            ) from error
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -131,18 +133,17 @@ class Progress:
         """Give a compiled model and its callbacks what :meth:`save` noted.
 
         Raises:
-            ModelError: The file belongs to another network.
+            ModelError: The file is damaged, or belongs to another network.
         """
-        variables = _variables(model)
+        variables, (_, arrays) = _variables(model), self._read()
         shapes = [tuple(variable.shape) for variable in variables]
-        if shapes != [array.shape for array in self._arrays]:
+        if shapes != [array.shape for array in arrays]:
             raise ModelError(
                 f"{self._file}: made by another version of this toolkit or of Keras. The training "
                 "cannot go on; start it again with --overwrite."
             )
-        for variable, array in zip(variables, self._arrays, strict=True):
+        for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
-        self._arrays = []
         for callback in callbacks:
             for name, value in self._state["callbacks"].get(type(callback).__name__, {}).items():
                 setattr(callback, name, value)

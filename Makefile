@@ -28,7 +28,7 @@ demo: $(VENV)/.all ## the whole road on an embedded data set, offline: train, ex
 test: $(VENV)/.dev ## run the tests
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-test-slow: $(VENV)/.dev ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
+test-slow: $(VENV)/.slow ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
 	$(BIN)/python -m pytest -m 'slow' $(ARGS)
 
 train: need-DATA $(VENV)/.all ## train: make train DATA=photos/ OUT=runs/x WEIGHTS=imagenet [ARGS='--seed 1']
@@ -76,4 +76,8 @@ $(VENV)/.all: $(BIN)/python $(SETUP)
 
 $(VENV)/.dev: $(BIN)/python $(SETUP)
 	$(INSTALL) --editable '.[all,dev]'
+	@touch $@
+
+$(VENV)/.slow: $(VENV)/.dev
+	$(INSTALL) --editable '.[slow]'
 	@touch $@

@@ -229,12 +229,24 @@ def _fit(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     return image.resize(size, kernel, box=box)
 
 
+def contradicting_format(path: str | os.PathLike[str], content: bytes) -> str | None:
+    """What an image file holds, in Pillow's name, where its extension says another format.
+
+    Args:
+        path: Its name.
+        content: Its bytes, of an image in one of :data:`FORMATS`.
+    """
+    found = _identify(io.BytesIO(content)).format
+    return found if _contradicts(path, found) else None
+
+
+def _contradicts(path: str | os.PathLike[str], found: str | None) -> bool:
+    expected = EXTENSION_FORMATS.get(os.path.splitext(os.fspath(path))[1].lower())
+    return expected is not None and found not in expected
+
+
 def _warn_of_extension(photo: Photo, found: str | None) -> None:
-    if not isinstance(photo, (str, os.PathLike)):
-        return
-    extension = os.path.splitext(os.fspath(photo))[1].lower()
-    expected = EXTENSION_FORMATS.get(extension)
-    if expected and found not in expected:
+    if isinstance(photo, (str, os.PathLike)) and _contradicts(photo, found):
         _log.warning(
             "%s: holds a %s in spite of its name; read as such. Rename it to end this warning.",
             os.fspath(photo),

@@ -75,7 +75,7 @@ def prepare(folder: Path, size: int) -> dict[str, float]:
     """What ``fit`` does before it trains; seconds of each step and peak memory in bytes."""
     from edge_runtime.manifest import PreprocessSpec
     from trainer.data.dataset import index_dataset
-    from trainer.data.pixels import load_part
+    from trainer.data.pixels import load_parts
     from trainer.doctor import quick_findings, resolve_duplicates
 
     ticks = [time.perf_counter()]
@@ -83,11 +83,8 @@ def prepare(folder: Path, size: int) -> dict[str, float]:
     ticks.append(time.perf_counter())
     quick_findings(dataset, folder)
     ticks.append(time.perf_counter())
-    parts = {
-        part: load_part(samples, PreprocessSpec(size, size), part)[0]
-        for part, samples in dataset.parts.items()
-    }
-    resolve_duplicates({part: photos.samples for part, photos in parts.items()})
+    parts = load_parts(dataset.parts, PreprocessSpec(size, size))
+    resolve_duplicates({part: photos.samples for part, (photos, _) in parts.items()})
     ticks.append(time.perf_counter())
     listed, checked, stored = np.diff(ticks)
     return {

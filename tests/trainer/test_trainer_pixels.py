@@ -9,19 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime.errors import DatasetError
+from edge_runtime.errors import DatasetError, ImageError
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from trainer.data import pixel_store, pixels
 from trainer.data.dataset import Sample, index_dataset
 from trainer.data.pixel_store import PixelStore, store_folder
-from trainer.data.pixels import MappedPixels, StreamedPixels, load_part
+from trainer.data.pixels import MappedPixels, Photos, StreamedPixels, load_part, load_parts
+from trainer.data.stores import other_stores, remove_store
+from trainer.training import stopping
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")
@@ -35,9 +38,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The photos that are decoded from now on."""
-    found: list[str] = []
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The contents of the photos that are decoded from now on."""
+    found: list[bytes] = []
 
     def noted(photo, spec):
         found.append(photo)
@@ -58,6 +61,17 @@ def samples(split_folder: Path) -> list[Sample]:
     found = index_dataset(split_folder).parts["train"]
     old(*(Path(sample.path) for sample in found))
     return found
+
+
+#: Bytes of a decoded photo.
+ROW = 24 * 32 * 3
+
+
+def check_pixels(photos: Photos, samples: Sequence[Sample]) -> None:
+    """Every photo has its own pixels, and its label."""
+    assert photos.labels.tolist() == [sample.label for sample in samples]
+    for image, sample in zip(photos.images[:], samples, strict=True):
+        assert (image == preprocess(sample.path, SPEC)).all(), sample.path
 
 
 def damage(path: Path) -> None:
@@ -86,7 +100,7 @@ def test_pixels_are_those_of_the_one_preprocessing(samples) -> None:
 
 def test_a_photo_is_decoded_once(samples, decoded, make_photos, tmp_path) -> None:
     load_part(samples, SPEC, "train")
-    assert sorted(decoded) == sorted(sample.path for sample in samples)
+    assert sorted(decoded) == sorted(Path(sample.path).read_bytes() for sample in samples)
     decoded.clear()
     load_part(samples, SPEC, "train")
     assert decoded == []
@@ -133,7 +147,7 @@ def test_up_to_5_percent_unreadable_photos_are_left_out(make_photos, tmp_path, c
     bad[2].symlink_to(tmp_path / "absent")
     files = sorted(folder.rglob("*.*"))
     samples = [Sample(str(path), CLASSES.index(path.parent.name)) for path in files]
-    for _ in range(2):  # the second time out of the index
+    for _ in range(2):  # the second time the others out of the index
         photos, failures = load_part(samples, SPEC, "train")
         assert [path for path, _ in failures] == [str(path) for path in bad]
         assert "not an image" in failures[0][1]
@@ -267,7 +281,176 @@ def test_a_full_disk(samples, monkeypatch, caplog) -> None:
     assert "No space left" in caplog.text
 
 
+def test_room_is_made_once_for_all_parts(split_folder, samples, decoded, caplog) -> None:
+    """24 and 12 photos where 30 have room: what is kept does not change from time to time."""
+    parts = {"train": samples, "val": index_dataset(split_folder).parts["val"]}
+    old(*(Path(sample.path) for sample in parts["val"]))
+    for _ in range(2):
+        found = load_parts(parts, SPEC, limit_gb=30 * ROW / 1e9)
+        assert isinstance(found["train"][0].images, MappedPixels)
+        assert isinstance(found["val"][0].images, StreamedPixels)
+        assert "val: 12 decoded photos take" in caplog.text
+        for part, loaded in parts.items():
+            check_pixels(found[part][0], loaded)
+        del found
+    assert len(decoded) == 36, "the second time nothing"
+    assert isinstance(load_parts(parts, SPEC, 36 * ROW / 1e9)["val"][0].images, MappedPixels)
+
+
+def test_a_store_in_use_is_left_alone(split_folder, samples, caplog) -> None:
+    """Photos that are loaded keep their pixels, whatever is loaded after them."""
+    limit, test = 5.5 * ROW / 1e9, index_dataset(split_folder).parts["test"]
+    first, _ = load_part(samples[:4], SPEC, "train", limit)
+    other, _ = load_part(test[:5], SPEC, "test", limit)
+    assert isinstance(first.images, MappedPixels)
+    assert isinstance(other.images, StreamedPixels)
+    assert "full of photos that other trainings use" in caplog.text
+    chosen = np.array([0, 1, 3])
+    check_pixels(first.select(chosen), [samples[index] for index in chosen])
+    check_pixels(other, test[:5])
+    assert not remove_store(store_folder(SPEC))
+    del first
+    last, _ = load_part(test[:5], SPEC, "test", limit)
+    assert isinstance(last.images, MappedPixels)
+    check_pixels(last, test[:5])
+    check_pixels(last.select(chosen), [test[index] for index in chosen])
+
+
+@pytest.mark.parametrize("moment", ["while it decodes", "before it maps"])
+def test_a_store_is_not_removed_while_it_is_filled(
+    split_folder, samples, monkeypatch, moment
+) -> None:
+    """Another training makes room for its photos while the first decodes its own."""
+    limit, test = 4.5 * ROW / 1e9, index_dataset(split_folder).parts["test"]
+    calls, others = [], []
+
+    def interrupted(function, count):
+        def call(*args):
+            calls.append(args)
+            if len(calls) == count:
+                others.append(load_part(test[:4], SPEC, "test", limit)[0])
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(pixels, "_CHUNK", 1)
+    if moment == "while it decodes":
+        monkeypatch.setattr(pixel_store, "preprocess", interrupted(preprocess, 3))
+    else:
+        monkeypatch.setattr(pixels, "check_failures", interrupted(pixels.check_failures, 1))
+    photos, _ = load_part(samples[:4], SPEC, "train", limit)
+    assert isinstance(photos.images, MappedPixels)
+    check_pixels(photos, samples[:4])
+    check_pixels(others[0], test[:4])
+
+
+def test_the_limit_holds_while_others_fill(samples) -> None:
+    """Two find room for themselves and none for both: the second is told when it writes."""
+    folder, limit = store_folder(SPEC), 5 * ROW
+
+    def read(store, some):
+        return [(sample.path, store.decode(sample.path)) for sample in some]
+
+    with PixelStore(folder, SPEC) as one, PixelStore(folder, SPEC) as two:
+        ours, theirs = read(one, samples[:4]), read(two, samples[4:6])
+        two.add(theirs, limit)
+        with pytest.raises(OSError, match="taken the room"):
+            one.add(ours, limit)
+        assert one.rows() == 2
+        one.add(ours[:3], limit)
+        other = PreprocessSpec(32, 24, fit="pad")
+        with (
+            PixelStore(store_folder(other), other) as three,
+            pytest.raises(OSError, match="taken the room"),
+        ):
+            three.add(read(three, samples[6:7]), limit)
+
+
 # Damage and company
+
+
+@pytest.mark.parametrize("kind", ["the photo", "the memory", "the disk"])
+def test_what_could_not_be_decoded_is_tried_again(samples, monkeypatch, kind: str) -> None:
+    """Only this training does without: the next may have more memory, or a disk that reads."""
+    bad = Path(samples[0].path)
+
+    def fail(photo, spec):
+        if photo == content:
+            raise ImageError(f"<bytes>: damaged or cut off ({kind}).")
+        return preprocess(photo, spec)
+
+    content = bad.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(pixel_store, "preprocess", fail)
+        _, failures = load_part(samples, SPEC, "train")
+        assert failures == [(str(bad), f"damaged or cut off ({kind}).")]
+    photos, failures = load_part(samples, SPEC, "train")
+    assert failures == []
+    check_pixels(photos, samples)
+
+
+def test_a_photo_is_read_once(samples, monkeypatch) -> None:
+    """Checksum and pixels are of the same bytes."""
+    opened, plain = [], open
+
+    def noted(path, *args, **kwargs):
+        opened.append(path)
+        return plain(path, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", noted)
+    load_part(samples, SPEC, "train")
+    paths = [sample.path for sample in samples]
+    assert sorted(path for path in opened if path in paths) == sorted(paths)
+
+
+def test_a_pipe_is_not_waited_for(make_photos, tmp_path) -> None:
+    folder = make_photos(tmp_path / "photos", count=20)
+    os.mkfifo(folder / "green" / "pipe.jpg")
+    samples = [Sample(str(path), 0) for path in sorted(folder.rglob("*.*"))]
+    _, failures = load_part(samples, SPEC, "val")
+    assert failures == [(str(folder / "green" / "pipe.jpg"), "not a regular file.")]
+
+
+def test_many_photos_of_another_format_are_one_line(samples, caplog) -> None:
+    for sample in samples[:5]:
+        with Image.open(sample.path) as image:
+            image.save(sample.path, "BMP")
+    load_part(samples, SPEC, "train")
+    lines = [line.getMessage() for line in caplog.records if "in spite" in line.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{samples[0].path}: holds a BMP in spite of its name, and so are 4")
+    caplog.clear()
+    streamed, _ = load_part(samples, SPEC, "train", limit_gb=0)
+    assert isinstance(streamed.images, StreamedPixels)
+    assert len(streamed.images[:]) == 24
+    assert caplog.text == "", "not once an epoch, either"
+
+
+def test_ctrl_c_while_decoding(samples, monkeypatch) -> None:
+    """`fit` turns the first signal into a question, which is looked at here, too."""
+    monkeypatch.setattr(stopping, "_asked", [KeyboardInterrupt])
+    with pytest.raises(KeyboardInterrupt):
+        load_part(samples, SPEC, "train")
+
+
+def test_few_large_photos_are_decoded_at_once(samples, monkeypatch) -> None:
+    """As many as there are threads to decode them, if their pixels take a lot of memory."""
+    counts, add = [], PixelStore.add
+
+    def noted(store, photos, limit):
+        counts.append(len(photos))
+        return add(store, photos, limit)
+
+    monkeypatch.setattr(PixelStore, "add", noted)
+    monkeypatch.setattr(pixels, "_threads", lambda: 2)
+    monkeypatch.setattr(pixels, "_CHUNK_BYTES", 9 * ROW)
+    load_part(samples, SPEC, "train")
+    assert counts == [9, 9, 6]
+    counts.clear()
+    monkeypatch.setattr(pixels, "_CHUNK_BYTES", ROW)
+    other = PreprocessSpec(32, 24, fit="pad")
+    load_part(samples, other, "train")
+    assert counts == [4] * 6
 
 
 @pytest.mark.parametrize("name", ["index.sqlite", "pixels.bin"])
@@ -311,6 +494,55 @@ def test_two_processes_fill_one_store(split_folder, samples) -> None:
         assert (image == preprocess(sample.path, SPEC)).all()
 
 
+_COMPETE = """
+import sys
+import numpy as np
+from edge_runtime.manifest import PreprocessSpec
+from edge_runtime.preprocess import preprocess
+from trainer.data.dataset import Sample
+from trainer.data.pixels import load_part
+import trainer.data.pixels
+trainer.data.pixels._CHUNK = 2
+limit, fit, *paths = sys.argv[1:]
+spec = PreprocessSpec(32, 24, fit=fit)
+expected = [preprocess(path, spec) for path in paths]
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(40):
+    photos, _ = load_part([Sample(path, 0) for path in paths], spec, "train", float(limit))
+    some = photos.select(np.arange(0, len(paths), 2))
+    assert (photos.images[:] == expected).all(), "pixels of other photos"
+    assert (some.images[:] == expected[::2]).all(), "pixels of other photos"
+    del photos, some
+"""
+
+
+@pytest.mark.parametrize("fits", [("crop", "crop", "crop"), ("crop", "pad", "stretch")])
+def test_processes_that_make_room_leave_each_other_their_pixels(samples, cache, fits) -> None:
+    """Three sets of 8 photos of which only one fits, in one store, and in a store each."""
+    limit = 9 * ROW + (100_000 if len(set(fits)) > 1 else 0)  # the indices of other stores count
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _COMPETE, str(limit / 1e9), fit]
+            + [sample.path for sample in samples[8 * number : 8 * number + 8]],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for number, fit in enumerate(fits)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    assert sum(file.stat().st_size for file in cache.rglob("pixels.bin")) <= limit
+
+
 def test_a_killed_process_leaves_a_whole_store(split_folder, samples) -> None:
     file = store_folder(SPEC) / "pixels.bin"
     process = _filler(split_folder)
@@ -330,4 +562,4 @@ def test_a_killed_process_leaves_a_whole_store(split_folder, samples) -> None:
 def test_the_store_is_kept_where_the_variable_says(samples, cache) -> None:
     load_part(samples, SPEC, "train")
     assert store_folder(SPEC).parent == cache / "pixels"
-    assert pixels.other_stores(store_folder(SPEC)) == []
+    assert other_stores(store_folder(SPEC)) == []

@@ -1,4 +1,4 @@
-"""From a folder of photos to pixels: which photo is in which part, and the decoded cache."""
+"""From a folder of photos to samples: which photo is in which part, and of which class."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ from .folders import (
 from .split import check_ratios, split_classes
 
 _log = logging.getLogger("trainer")
-
-#: Largest share of a part that may be unreadable.
-UNREADABLE_LIMIT = 0.05
-
-_SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -131,40 +126,3 @@ def _check_part(folder: str, photos: dict[str, list[str]], training: dict[str, l
             folder,
             listing(missing),
         )
-
-
-def check_failures(
-    samples: Sequence[Sample],
-    kept: Sequence[Sample],
-    failures: Sequence[tuple[str, str]],
-    part: str,
-) -> None:
-    """Warn of photos that cannot be read.
-
-    Args:
-        samples: All photos of a part.
-        kept: Those that can be read.
-        failures: Path and reason of the others.
-        part: Name for messages.
-
-    Raises:
-        DatasetError: More than 5 % of the part, or every photo of a class of ``train``.
-    """
-    if len(failures) > UNREADABLE_LIMIT * len(samples):
-        shown = [f"  {path}: {reason}" for path, reason in failures[:_SHOWN_FAILURES]]
-        if len(failures) > len(shown):
-            shown.append(f"  and {len(failures) - len(shown)} more")
-        raise DatasetError(
-            f"{part}: {len(failures)} of {len(samples)} photos cannot be read, "
-            f"{len(failures) / len(samples):.1%}; at most {UNREADABLE_LIMIT:.0%} may be left out. "
-            "Replace or remove them:\n" + "\n".join(shown)
-        )
-    for path, reason in failures:
-        _log.warning("%s: %s Left out of %s.", path, reason, part)
-    readable = {sample.label for sample in kept}
-    for sample in samples:
-        if part == "train" and sample.label not in readable:
-            raise DatasetError(
-                f"{part}: no photo of the class of {sample.path} can be read. "
-                "Replace them or remove the class."
-            )

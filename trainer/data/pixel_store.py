@@ -5,6 +5,9 @@ other; ``index.sqlite`` says which photo is where: ``files`` by path, size and t
 ``rows`` by the photo's checksum. So a moved or copied photo is not decoded again, and a changed
 one is. Several processes may read and fill a store at once: SQLite keeps the index whole, a lock
 the order of the pixels, and pixels count only once the index knows them.
+
+Whoever has a store open, or pixels of it mapped, holds it (:mod:`trainer.data.stores`), and only a
+store that nobody holds is removed.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import contextlib
 import hashlib
 import inspect
 import json
+import math
+import mmap
 import os
-import shutil
 import sqlite3
-import tempfile
+import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,19 +32,21 @@ import numpy as np
 import PIL
 
 from edge_runtime.errors import ImageError
-from edge_runtime.files import cache_folder, sha256_file
+from edge_runtime.files import cache_folder
 from edge_runtime.manifest import PreprocessSpec
-from edge_runtime.preprocess import preprocess
+from edge_runtime.preprocess import contradicting_format, preprocess
+
+from .stores import hold_store, only_writer, other_stores
 
 #: Layout of the folder; another number makes another store.
-_LAYOUT = 1
+_LAYOUT = 2
 
 #: A photo that changed less than this before it was read may change again at the same time, ns.
 _RACY = 2_000_000_000
 
 _TABLES = """
 create table if not exists files (
-    path blob primary key, size integer, mtime integer, sha blob, error text) without rowid;
+    path blob primary key, size integer, mtime integer, sha blob) without rowid;
 create table if not exists rows (sha blob primary key, row integer) without rowid;
 """
 
@@ -52,23 +58,26 @@ class Decoded:
     Attributes:
         sha256: Of the file, 32 bytes; empty if it could not be opened.
         pixels: uint8 (h, w, 3); None if the store has them already, or there is an error.
-        error: Why it cannot be decoded.
+        error: Why it cannot be decoded. It is not kept: what failed (a disk, the memory) may have
+            been something else than the photo.
+        misnamed: What it holds where its name says something else.
     """
 
     sha256: bytes = b""
     pixels: np.ndarray | None = None
     error: str | None = None
+    misnamed: str | None = None
     size: int = -1
     mtime: int = -1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index knows of a photo: its checksum, and its row or why it has none."""
+    """What is known of a photo: its checksum and its row."""
 
     sha256: bytes
     row: int  #: -1: the pixels are not kept
-    error: str | None
+    error: str | None = None  #: why it cannot be decoded
 
 
 def store_folder(spec: PreprocessSpec) -> Path:
@@ -96,23 +105,21 @@ class PixelStore:
         """
         self.folder, self.spec = folder, spec
         self.row_bytes = spec.width * spec.height * 3
-        self.file = None if folder is None else folder / "pixels.bin"
         self._lock = threading.RLock()
-        self._data = -1
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        self._index = sqlite3.connect(
-            ":memory:" if folder is None else folder / "index.sqlite",
-            timeout=60,
-            check_same_thread=False,
-            isolation_level=None,
-        )
+        self._data = -1 if folder is None else hold_store(folder)
+        try:
+            self._index = sqlite3.connect(
+                ":memory:" if folder is None else folder / "index.sqlite",
+                timeout=60,
+                check_same_thread=False,
+                isolation_level=None,
+            )
+        except BaseException:
+            self._let_go()
+            raise
         try:
             self._index.executescript(_TABLES)
             if folder is not None:
-                self._data = os.open(
-                    folder / "pixels.bin", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
-                )
                 os.utime(folder)  # the one that was not used for longest goes first
         except BaseException:
             self.close()
@@ -125,11 +132,26 @@ class PixelStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files; arrays that are mapped stay valid."""
+        """Let go of the files; arrays that are mapped stay valid, and hold the store."""
         self._index.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._data >= 0:
             os.close(self._data)
             self._data = -1
+
+    def mapped(self, count: int) -> np.ndarray:
+        """The first rows, uint8 (count, h, w, 3), read-only; valid after the store is closed.
+
+        As long as the array lives the store counts as used: the map has a copy of the descriptor,
+        and a copy shares the lock.
+        """
+        shape = (count, self.spec.height, self.spec.width, 3)
+        if not count:  # nothing cannot be mapped
+            return np.zeros(shape, np.uint8)
+        found = mmap.mmap(self._data, count * self.row_bytes, access=mmap.ACCESS_READ)
+        return np.frombuffer(found, np.uint8).reshape(shape)
 
     def rows(self) -> int:
         """Number of photos whose pixels are kept."""
@@ -138,12 +160,13 @@ class PixelStore:
 
     def is_whole(self) -> bool:
         """Whether ``pixels.bin`` holds every row of the index."""
-        return self._data < 0 or os.fstat(self._data).st_size >= self.rows() * self.row_bytes
+        rows = self.rows()  # first: another process may be adding some
+        return self._data < 0 or os.fstat(self._data).st_size >= rows * self.row_bytes
 
     def look_up(self, paths: Sequence[str]) -> Iterator[Entry | None]:
         """What is known of photos; None for one that is new or has changed."""
         query = (
-            "select size, mtime, files.sha, row, error from files "
+            "select size, mtime, files.sha, row from files "
             "left join rows on rows.sha = files.sha where path = ?"
         )
         for path in paths:
@@ -151,13 +174,13 @@ class PixelStore:
             if not found:
                 yield None
                 continue
-            size, mtime, sha, row, error = found[0]
+            size, mtime, sha, row = found[0]
             try:
                 status = os.stat(path)
                 same = (status.st_size, status.st_mtime_ns) == (size, mtime)
             except OSError:
                 same = False
-            yield Entry(sha, -1 if row is None else row, error) if same else None
+            yield Entry(sha, -1 if row is None else row) if same else None
 
     def row_of(self, sha256: bytes) -> int:
         """Row of a photo; -1 if its pixels are not kept."""
@@ -171,42 +194,60 @@ class PixelStore:
         """
         now = time.time_ns()
         try:
-            status = os.stat(path)
-            sha = bytes.fromhex(sha256_file(path))
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                return Decoded(error="not a regular file.")  # opening a pipe would wait for ever
+            with open(path, "rb") as stream:
+                status, content = os.fstat(stream.fileno()), stream.read()
         except OSError as error:
             return Decoded(error=f"{(error.strerror or str(error)).lower()}.")
+        sha = hashlib.sha256(content).digest()
         mtime = status.st_mtime_ns if status.st_mtime_ns < now - _RACY else -1
         if self.row_of(sha) >= 0:
-            return Decoded(sha, None, None, status.st_size, mtime)
+            return Decoded(sha, size=status.st_size, mtime=mtime)
         try:
-            pixels = preprocess(path, self.spec)
+            pixels = preprocess(content, self.spec)
         except ImageError as error:
-            why = str(error).removeprefix(f"{path}: ")
-            return Decoded(sha, None, why, status.st_size, mtime)
-        return Decoded(sha, pixels if wanted else None, None, status.st_size, mtime)
+            return Decoded(sha, error=str(error).removeprefix("<bytes>: "))
+        misnamed = contradicting_format(path, content)
+        return Decoded(sha, pixels if wanted else None, None, misnamed, status.st_size, mtime)
 
-    def add(self, photos: Iterable[tuple[str, Decoded]]) -> None:
-        """Keep what :meth:`decode` gave; on a full disk nothing of it.
+    def add(self, photos: Iterable[tuple[str, Decoded]], limit: float = math.inf) -> None:
+        """Keep what :meth:`decode` gave, all of it or nothing.
+
+        Args:
+            photos: Path and what was read; those with an error are passed over.
+            limit: Bytes that all stores together may have. It is looked at here, too, because
+                another process may have taken the room that there was at the beginning.
 
         Raises:
-            OSError: The disk is full.
+            OSError: The disk is full, or the limit is reached.
         """
-        photos = [(path, found) for path, found in photos if found.sha256]
+        photos = [(path, found) for path, found in photos if found.error is None]
         with self._lock, self._exclusive():
             first = self.rows()
             rows: dict[bytes, int] = {}
+            chosen = []
             for _, found in photos:
                 # Another process may have been faster, and a set may hold a photo twice.
                 if found.pixels is None or found.sha256 in rows or self.row_of(found.sha256) >= 0:
                     continue
-                rows[found.sha256] = row = first + len(rows)
-                _write_all(self._data, found.pixels, row * self.row_bytes)
+                rows[found.sha256] = first + len(rows)
+                chosen.append(found.pixels)
+            self._check_limit(first + len(rows), limit if rows else math.inf)
+            for row, pixels in enumerate(chosen, first):
+                _write_all(self._data, pixels, row * self.row_bytes)
             with self._transaction():
                 self._index.executemany("insert into rows values (?, ?)", list(rows.items()))
                 self._index.executemany(
-                    "insert or replace into files values (?, ?, ?, ?, ?)",
-                    [(_key(path), f.size, f.mtime, f.sha256, f.error) for path, f in photos],
+                    "insert or replace into files values (?, ?, ?, ?)",
+                    [(_key(path), f.size, f.mtime, f.sha256) for path, f in photos],
                 )
+
+    def _check_limit(self, rows: int, limit: float) -> None:
+        if self.folder is None or limit == math.inf:
+            return
+        if rows * self.row_bytes + sum(size for *_, size in other_stores(self.folder)) > limit:
+            raise OSError("another training has taken the room that cache.limit_gb leaves")
 
     def _ask(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -225,24 +266,11 @@ class PixelStore:
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Alone among processes, too; what a killed one wrote without an entry is overwritten."""
-        if self._data < 0:
+        if self.folder is None:
             yield
             return
-        import fcntl
-
-        fcntl.flock(self._data, fcntl.LOCK_EX)
-        try:
+        with only_writer(self.folder):
             yield
-        finally:
-            fcntl.flock(self._data, fcntl.LOCK_UN)
-
-
-def remove_store(folder: Path) -> None:
-    """Remove a store; a process that has it open keeps what it has mapped."""
-    aside = tempfile.mkdtemp(prefix=".old.", dir=folder.parent)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(folder, os.path.join(aside, folder.name))
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _key(path: str) -> bytes:

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import shutil
+import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from edge_runtime.errors import DatasetError, ImageError
-from edge_runtime.files import cache_folder, size_of
+from edge_runtime.files import cache_folder
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 
-from .dataset import Sample, check_failures
-from .pixel_store import Entry, PixelStore, remove_store, store_folder
+from ..training.stopping import check_stop
+from .dataset import Sample
+from .pixel_store import Entry, PixelStore, store_folder
+from .room import Room, make_room
 
 _log = logging.getLogger("trainer")
 
-#: Photos that are decoded before they are written.
-_CHUNK = 256
+#: Largest share of a part that may be unreadable.
+UNREADABLE_LIMIT = 0.05
 
-#: Share of the free disk that the store may take where no limit is set.
-_FREE_SHARE = 0.5
+_SHOWN_FAILURES = 5
+
+#: Photos, and bytes of their pixels, that are decoded before they are written.
+_CHUNK, _CHUNK_BYTES = 256, 64_000_000
 
 
 class Pixels(Protocol):
@@ -63,16 +65,10 @@ class Photos:
 class MappedPixels:
     """Rows of a store's file, mapped into memory."""
 
-    def __init__(self, file: Path, rows: np.ndarray, spec: PreprocessSpec) -> None:
-        """Map ``file``; ``rows`` are the int indices (n,) of the photos in it."""
-        self._file, self._rows, self._spec = file, rows, spec
-        size = (spec.height, spec.width, 3)
-        self.shape = (len(rows), *size)
-        if len(rows):
-            count = int(rows.max()) + 1
-            self._data = np.asarray(np.memmap(file, np.uint8, "r", shape=(count, *size)))
-        else:  # nothing cannot be mapped
-            self._data = np.zeros((0, *size), np.uint8)
+    def __init__(self, data: np.ndarray, rows: np.ndarray) -> None:
+        """Show the photos at the int indices ``rows`` (n,) of ``data``, uint8 (m, h, w, 3)."""
+        self._data, self._rows = data, rows
+        self.shape = (len(rows), *data.shape[1:])
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -80,7 +76,8 @@ class MappedPixels:
 
     def select(self, chosen: np.ndarray) -> MappedPixels:
         """See :class:`Pixels`."""
-        return MappedPixels(self._file, self._rows[chosen], self._spec)
+        # The map is shared: what lies at the store's path may be another file by now.
+        return MappedPixels(self._data, self._rows[chosen])
 
     def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
         """See :class:`Pixels`."""
@@ -113,55 +110,121 @@ class StreamedPixels:
         """
         paths = self._paths[chosen]
         found = np.empty((len(paths), *self.shape[1:]), np.uint8)
-        decoded = self._pool.map(lambda path: preprocess(path, self._spec), paths)
-        try:
-            for number, pixels in enumerate(decoded):
-                found[number] = pixels
-        except ImageError as error:
-            raise DatasetError(f"{error} It could be read when the training began.") from error
+        decoded = self._pool.map(lambda path: _read_again(path, self._spec), paths)
+        for number, pixels in enumerate(decoded):
+            found[number] = pixels
         return found
+
+
+def _read_again(path: str, spec: PreprocessSpec) -> np.ndarray:
+    """Decode a photo, without another word about its extension."""
+    try:
+        with open(path, "rb") as stream:
+            return preprocess(stream.read(), spec)
+    except (OSError, ImageError) as error:
+        why = f"{error.strerror}." if isinstance(error, OSError) else str(error)
+        raise DatasetError(
+            f"{path}: {why.removeprefix('<bytes>: ')} It could be read when the training began."
+        ) from error
 
 
 def load_part(
     samples: Sequence[Sample], spec: PreprocessSpec, part: str, limit_gb: float | None = None
 ) -> tuple[Photos, list[tuple[str, str]]]:
-    """Read the photos of a part with the one preprocessing; most trainings find them decoded.
+    """:func:`load_parts` of a data set of one part."""
+    return load_parts({part: samples}, spec, limit_gb)[part]
 
-    A photo that cannot be read is left out with a warning. Where the pixels do not fit into the
-    store's share of the disk, or cannot be kept, they are decoded again each time that they are
-    needed.
+
+def load_parts(
+    parts: Mapping[str, Sequence[Sample]], spec: PreprocessSpec, limit_gb: float | None = None
+) -> dict[str, tuple[Photos, list[tuple[str, str]]]]:
+    """Read the photos of a data set with the one preprocessing; most trainings find them decoded.
+
+    A photo that cannot be read is left out with a warning. Where the pixels of a part do not fit
+    into the store's share of the disk, or cannot be kept, they are decoded again each time that
+    they are needed.
 
     Args:
-        samples: Photos to read.
+        parts: Photos to read by the name of their part. All that are used together: room is made
+            for the whole.
         spec: Size and rule.
-        part: Name for messages.
         limit_gb: Size that all stores together may have, gigabytes; 0 keeps no pixels; None for
             half of the free disk.
 
     Returns:
-        The photos that could be read, in order, and path and reason of each one that could not.
+        By part, the photos that could be read, in order, and path and reason of each one that
+        could not.
 
     Raises:
-        DatasetError: More than 5 % of the part is unreadable, or every photo of a class of the
+        DatasetError: More than 5 % of a part is unreadable, or every photo of a class of the
             part ``train``.
     """
-    paths = [sample.path for sample in samples]
+    paths = {part: [sample.path for sample in samples] for part, samples in parts.items()}
     try:
-        with _open_store(store_folder(spec), spec) as store:
-            store, keep = _make_room(store, paths, limit_gb)
-            with store:
-                entries = _fill(store, paths, keep, part)
-                file = store.file
+        room = make_room(store_folder(spec), spec, paths, limit_gb)
     except (OSError, sqlite3.Error) as error:
-        _log.warning(
-            "%s: decoded photos cannot be kept here (%s); each epoch decodes them again. The "
-            "variable EDGE_CLASSIFY_CACHE names another folder.",
-            cache_folder(),
-            error,
-        )
-        keep, file = False, None
-        with PixelStore(None, spec) as store:
-            entries = _fill(store, paths, False, part)
+        room = _without_store(error, spec)
+    found = {}
+    try:
+        for part, samples in parts.items():
+            try:
+                entries = _fill(room, part, paths[part])
+            except (OSError, sqlite3.Error) as error:
+                room.store.close()
+                room = _without_store(error, spec)
+                entries = _fill(room, part, paths[part])
+            found[part] = _photos(room, samples, entries, part)
+    finally:
+        room.store.close()
+    return found
+
+
+def _without_store(error: Exception, spec: PreprocessSpec) -> Room:
+    _log.warning(
+        "%s: decoded photos cannot be kept here (%s); each epoch decodes them again. The "
+        "variable EDGE_CLASSIFY_CACHE names another folder.",
+        cache_folder(),
+        error,
+    )
+    return Room(PixelStore(None, spec))
+
+
+def _fill(room: Room, part: str, paths: Sequence[str]) -> list[Entry]:
+    """Decode what is new of a part; an entry for each photo."""
+    store, keep = room.store, part in room.keep
+    entries = room.entries.get(part, [None] * len(paths))
+    missing = [
+        index for index, entry in enumerate(entries) if entry is None or (keep and entry.row < 0)
+    ]
+    if missing:
+        _log.info("%s: decoding %d of %d photos.", part, len(missing), len(paths))
+    # Large photos by the few, but not so few that a thread has none.
+    chunk = max(min(_CHUNK, _CHUNK_BYTES // store.row_bytes), min(_CHUNK, 2 * _threads()))
+    misnamed: list[tuple[str, str]] = []
+    with ThreadPoolExecutor(_threads(), thread_name_prefix="decode") as pool:
+        for start in range(0, len(missing), chunk):
+            check_stop()
+            chosen = missing[start : start + chunk]
+            decoded = list(pool.map(lambda index: store.decode(paths[index], keep), chosen))
+            store.add(
+                [(paths[i], photo) for i, photo in zip(chosen, decoded, strict=True)], room.limit
+            )
+            for index, photo in zip(chosen, decoded, strict=True):
+                entries[index] = Entry(photo.sha256, store.row_of(photo.sha256), photo.error)
+                if photo.misnamed:
+                    misnamed.append((paths[index], photo.misnamed))
+    _warn_of_names(misnamed, part)
+    return [entry for entry in entries if entry is not None]
+
+
+def _threads() -> int:
+    return min(32, (os.cpu_count() or 1) + 4)
+
+
+def _photos(
+    room: Room, samples: Sequence[Sample], entries: Sequence[Entry], part: str
+) -> tuple[Photos, list[tuple[str, str]]]:
+    """What :func:`load_parts` gives of a part."""
     kept, rows, failures = [], [], []
     for sample, entry in zip(samples, entries, strict=True):
         if entry.error is None:
@@ -172,98 +235,58 @@ def load_part(
     check_failures(samples, kept, failures, part)
     labels = np.array([sample.label for sample in kept], np.int32)
     images: Pixels = (
-        MappedPixels(file, np.array(rows, np.int64), spec)
-        if keep and file is not None
-        else StreamedPixels([sample.path for sample in kept], spec)
+        MappedPixels(room.store.mapped(max(rows, default=-1) + 1), np.array(rows, np.int64))
+        if part in room.keep
+        else StreamedPixels([sample.path for sample in kept], room.store.spec)
     )
     return Photos(images, labels, kept), failures
 
 
-def _open_store(folder: Path, spec: PreprocessSpec) -> PixelStore:
-    """The store; a damaged one is made anew.
+def _warn_of_names(misnamed: Sequence[tuple[str, str]], part: str) -> None:
+    """One line, however many there are."""
+    if misnamed:
+        path, held = misnamed[0]
+        more = f", and so are {len(misnamed) - 1} more of {part}" if len(misnamed) > 1 else ""
+        _log.warning(
+            "%s: holds a %s in spite of its name%s; read as such. edge-train check lists them.",
+            path,
+            held,
+            more,
+        )
+
+
+def check_failures(
+    samples: Sequence[Sample],
+    kept: Sequence[Sample],
+    failures: Sequence[tuple[str, str]],
+    part: str,
+) -> None:
+    """Warn of photos that cannot be read.
+
+    Args:
+        samples: All photos of a part.
+        kept: Those that can be read.
+        failures: Path and reason of the others.
+        part: Name for messages.
 
     Raises:
-        OSError, sqlite3.Error: It can be neither opened nor made.
+        DatasetError: More than 5 % of the part, or every photo of a class of ``train``.
     """
-    try:
-        store = PixelStore(folder, spec)
-        if store.is_whole():
-            return store
-        store.close()
-        reason = "its pixels are cut off"
-    except sqlite3.OperationalError:  # locked, read-only, disk full: not damaged
-        raise
-    except sqlite3.DatabaseError as error:
-        reason = str(error)
-    _log.warning("%s: damaged (%s); made anew.", folder, reason)
-    remove_store(folder)
-    return PixelStore(folder, spec)
-
-
-def _make_room(
-    store: PixelStore, paths: Sequence[str], limit_gb: float | None
-) -> tuple[PixelStore, bool]:
-    """The store (the same, or emptied), and whether the pixels of the photos fit into it."""
-    folder = store.folder
-    assert folder is not None
-    others = other_stores(folder)
-    taken = sum(size for _, _, size in others)
-    own = store.rows() * store.row_bytes
-    if limit_gb is None:
-        limit = int(_FREE_SHARE * (shutil.disk_usage(folder).free + taken + own))
-    else:
-        limit = int(limit_gb * 1e9)
-    whole = len(paths) * store.row_bytes
-    if whole > limit:
-        if limit:
-            _log.warning(
-                "%d decoded photos take %.1f GB, and the cache may have %.1f: each epoch decodes "
-                "them again. Raise cache.limit_gb, or choose a smaller image size.",
-                len(paths),
-                whole / 1e9,
-                limit / 1e9,
+    if len(failures) > UNREADABLE_LIMIT * len(samples):
+        shown = [f"  {path}: {reason}" for path, reason in failures[:_SHOWN_FAILURES]]
+        if len(failures) > len(shown):
+            shown.append(f"  and {len(failures) - len(shown)} more")
+        raise DatasetError(
+            f"{part}: {len(failures)} of {len(samples)} photos cannot be read, "
+            f"{len(failures) / len(samples):.1%}; at most {UNREADABLE_LIMIT:.0%} may be left out. "
+            "Replace or remove them:\n" + "\n".join(shown)
+        )
+    for path, reason in failures:
+        _log.warning("%s: %s Left out of %s.", path, reason, part)
+    readable = {sample.label for sample in kept}
+    for sample in samples:
+        if part == "train" and sample.label not in readable:
+            raise DatasetError(
+                f"{part}: no photo of the class of {sample.path} can be read. "
+                "Replace them or remove the class."
             )
-        return store, False
-    missing = sum(entry is None or entry.row < 0 for entry in store.look_up(paths))
-    if not missing:
-        return store, True
-    for _, other, size in others:
-        if own + missing * store.row_bytes + taken <= limit:
-            return store, True
-        remove_store(other)
-        taken -= size
-    if own + missing * store.row_bytes <= limit:
-        return store, True
-    store.close()
-    remove_store(folder)
-    return PixelStore(folder, store.spec), True
-
-
-def other_stores(folder: Path) -> list[tuple[float, Path, int]]:
-    """The stores beside one: time of the last use, folder and bytes, oldest first."""
-    found = []
-    for other in folder.parent.iterdir():
-        if other != folder and other.is_dir():
-            with contextlib.suppress(OSError):  # it went away
-                found.append((other.stat().st_mtime, other, size_of(other)))
-    return sorted(found)
-
-
-def _fill(store: PixelStore, paths: Sequence[str], keep: bool, part: str) -> list[Entry]:
-    """Decode what is new; an entry for each photo."""
-    entries = list(store.look_up(paths))
-    missing = [
-        index
-        for index, entry in enumerate(entries)
-        if entry is None or (keep and entry.row < 0 and entry.error is None)
-    ]
-    if missing:
-        _log.info("%s: decoding %d of %d photos.", part, len(missing), len(paths))
-    with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
-        for start in range(0, len(missing), _CHUNK):
-            chosen = missing[start : start + _CHUNK]
-            decoded = list(pool.map(lambda index: store.decode(paths[index], keep), chosen))
-            store.add([(paths[i], photo) for i, photo in zip(chosen, decoded, strict=True)])
-            for index, photo in zip(chosen, decoded, strict=True):
-                entries[index] = Entry(photo.sha256, store.row_of(photo.sha256), photo.error)
-    return [entry for entry in entries if entry is not None]

@@ -113,7 +113,7 @@ def examine(folder: str | os.PathLike[str], workers: int | None = None) -> Exami
 
 
 def _too_many(layout: Layout, broken: dict[str, list[str]]) -> list[Finding]:
-    from ..data.dataset import UNREADABLE_LIMIT
+    from ..data.pixels import UNREADABLE_LIMIT
 
     findings = []
     for part, paths in broken.items():

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError, UsageError
+from .files import atomic_file
 from .manifest import ModelInfo
 
 CONFIG = "config.yaml"
@@ -157,9 +158,10 @@ def read_split(file: Path) -> list[SplitRow]:
 
 def write_split(folder: Path, rows: list[SplitRow]) -> None:
     """Write ``split.csv``; names that are not UTF-8 keep their bytes."""
-    with open(
-        folder / SPLIT, "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as stream:
+    with (
+        atomic_file(folder / SPLIT) as new,
+        open(new, "w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(["path", "sha256", "class", "part"])
         writer.writerows([row.path, row.sha256, row.label, row.part] for row in rows)

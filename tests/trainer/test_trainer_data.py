@@ -1,4 +1,4 @@
-"""Which photo is in which part, and the decoded cache."""
+"""Which photo is in which part, and which of them a training learns from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from edge_runtime import rundir
 from edge_runtime.errors import DatasetError, UsageError
-from edge_runtime.manifest import PreprocessSpec
+from edge_runtime.manifest import ModelInfo, PreprocessSpec
+from trainer.config.schema import Config
 from trainer.data.dataset import index_dataset
 
 SPEC = PreprocessSpec(32, 24)
@@ -162,6 +164,56 @@ def test_a_class_name_must_be_text(split_folder):
     new_class("train", os.fsdecode(b"caf\xe9"))(split_folder)
     with pytest.raises(DatasetError, match=r"caf\\xe9.*not UTF-8"):
         index_dataset(split_folder)
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+@pytest.mark.parametrize("moment", ["before the list", "within the list", "before the note"])
+def test_what_is_left_out_survives_a_kill(split_folder, tmp_path, monkeypatch, moment):
+    """Notes and list are written once each; between them a training may be killed."""
+    from trainer.training import fit, job
+
+    monkeypatch.setenv("EDGE_CLASSIFY_CACHE", str(tmp_path / "cache"))
+    dataset = index_dataset(split_folder)
+    damage(split_folder / "train" / "green" / "photo_000.jpg")
+    folder = rundir.unfinished(tmp_path / "run")
+    folder.mkdir()
+    job.write_parts(folder, dataset, dataset.parts)
+    training = job.Job(tmp_path / "run")
+    training.note({"class_names": dataset.class_names})
+
+    def load():
+        info = ModelInfo(dataset.class_names, SPEC)
+        fit._load(training, training.dataset(), info, Config())
+        return training.read()["left_out"]
+
+    class Writer:
+        def __init__(self, stream):
+            self.stream = stream
+
+        def writerow(self, row):
+            self.stream.write("path,sha256")
+            self.stream.flush()
+            raise Killed
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if moment == "before the list":
+            patch.setattr(rundir, "write_split", killed)
+        elif moment == "within the list":
+            patch.setattr(rundir.csv, "writer", Writer)
+        else:
+            patch.setattr(training, "note", killed)
+        with pytest.raises(Killed):
+            load()
+    for _ in range(2):
+        (left_out,) = load()
+        assert left_out["path"].endswith("photo_000.jpg") and left_out["part"] == "train"
+        assert len(training.dataset().parts["train"]) == 23
 
 
 def test_paths_that_do_not_exist_and_ratios_that_make_no_sense(photo_folder):

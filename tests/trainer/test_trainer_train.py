@@ -407,7 +407,7 @@ def test_a_training_that_never_began_leaves_nothing(data: Path, tmp_path, monkey
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainer.training.fit.load_part", stop)
+    monkeypatch.setattr("trainer.training.fit.load_parts", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(data, tmp_path / "run", tiny())
     assert leftovers(tmp_path) == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from edge_runtime.rundir import RunDir
 
 from ..config.schema import Config
 from ..data.dataset import Dataset, index_dataset
-from ..data.pixels import Photos, load_part
+from ..data.pixels import Photos, load_parts
 from ..devices import backend, gpus
 from ..doctor import quick_findings, resolve_duplicates
 from ..doctor.report import brief
@@ -102,7 +103,12 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
 
     def prepare(folder: Path) -> None:
         write_config(folder, config)
-        write_parts(folder, dataset, dataset.parts)
+        # Without checksums, which say that the photos have been read; those of a fold have some.
+        parts = {
+            part: [replace(sample, sha256="") for sample in samples]
+            for part, samples in dataset.parts.items()
+        }
+        write_parts(folder, dataset, parts)
 
     facts = {"class_names": dataset.class_names, "overwrite": overwrite}
     facts |= start_facts(config, dataset.class_names, out)
@@ -224,13 +230,14 @@ def _run(job: Job) -> RunDir:
 
 def _load(job: Job, dataset: Dataset, info: ModelInfo, config: Config) -> dict[str, Photos]:
     """The pixels of every part; the first time, the photos that are left out are noted."""
-    first = "left_out" not in job.read()
+    listed = {part: samples for part, samples in dataset.parts.items() if samples}
+    # The checksums are written last, when what was left out has been noted.
+    first = not all(sample.sha256 for samples in listed.values() for sample in samples)
     parts, left_out = {}, []
-    for part, samples in dataset.parts.items():
-        if not samples:
-            continue
-        photos, failures = load_part(samples, info.preprocess, part, config.cache.limit_gb)
-        if not first and ([s.sha256 for s in samples] != [s.sha256 for s in photos.samples]):
+    loaded = load_parts(listed, info.preprocess, config.cache.limit_gb)
+    for part, (photos, failures) in loaded.items():
+        before = [sample.sha256 for sample in listed[part]]
+        if not first and before != [sample.sha256 for sample in photos.samples]:
             raise DatasetError(
                 f"{part}: photos have changed or gone since the training began, so it cannot go "
                 f"on. Bring them back, or start again with --overwrite."
@@ -243,8 +250,8 @@ def _load(job: Job, dataset: Dataset, info: ModelInfo, config: Config) -> dict[s
             _log.warning("%s: %s Left out of %s.", copy.path, copy.reason, copy.part)
         left_out += [{"part": c.part, "path": c.path, "error": c.reason} for c in copies]
         parts = {part: _only(photos, keep[part]) for part, photos in parts.items()}
-        write_parts(job.folder, dataset, {part: photos.samples for part, photos in parts.items()})
         job.note({"left_out": left_out})
+        write_parts(job.folder, dataset, {part: photos.samples for part, photos in parts.items()})
     return parts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,20 @@ def test_no_class_is_lost_silently():
     }
     with pytest.raises(DatasetError, match=r"train/a/1: every photo of its class"):
         resolve_duplicates(parts)
+
+
+def test_no_part_is_emptied_silently():
+    """`cp -r val test` leaves val without a photo; a test part of contradictions goes, too."""
+    train = [sample("train/a/1", 0, "x"), sample("train/b/1", 1, "y")]
+    val = [sample("val/a/1", 0, "z"), sample("val/b/1", 1, "w")]
+    copies = [replace(one, path=one.path.replace("val", "test")) for one in val]
+    with pytest.raises(DatasetError, match=r"^val: each of its 2 photos .* in test or in another"):
+        resolve_duplicates({"train": train, "val": val, "test": copies})
+    wrong = [sample("test/a/1", 0, "v"), sample("test/b/1", 1, "v")]
+    with pytest.raises(
+        DatasetError, match=r"^test: each of its 2 .* in another .*edge-train split"
+    ):
+        resolve_duplicates({"train": train, "val": val, "test": wrong})
 
 
 def test_empty_parts():

@@ -156,7 +156,7 @@ def resolve_duplicates(
         left_out: The others.
 
     Raises:
-        DatasetError: A class of ``train`` would have no photo left.
+        DatasetError: A class of ``train``, or all of another part, would have no photo left.
     """
     places = [(part, index) for part in parts for index in range(len(parts[part]))]
     samples = [parts[part][index] for part, index in places]
@@ -175,6 +175,14 @@ def resolve_duplicates(
         if number not in left_out:
             keep[part].append(index)
     _check_training(parts.get("train", ()), keep.get("train", []))
+    for part, photos in parts.items():
+        if photos and not keep[part]:
+            raise DatasetError(
+                f"{part}: each of its {len(photos)} photos has a copy in "
+                f"{'test or in ' * (part == 'val')}another class, so none is left to measure with. "
+                "edge-train check lists them; use each photo in one place, for example by "
+                "edge-train split."
+            )
     return keep, [left_out[number] for number in sorted(left_out)]
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 
+import numpy as np
 import pytest
 
 from edge_runtime import rundir
@@ -13,6 +14,7 @@ from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from trainer.config.schema import Config
 from trainer.data.dataset import index_dataset
+from trainer.data.pixels import load_part
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")
@@ -164,6 +166,40 @@ def test_a_class_name_must_be_text(split_folder):
     new_class("train", os.fsdecode(b"caf\xe9"))(split_folder)
     with pytest.raises(DatasetError, match=r"caf\\xe9.*not UTF-8"):
         index_dataset(split_folder)
+
+
+@pytest.mark.parametrize("feed", ["training", "validation"])
+def test_a_photo_that_vanishes_while_it_is_needed(split_folder, monkeypatch, feed):
+    """Its error comes out of Keras, not TensorFlow's about it."""
+    from edge_runtime.backends.full_model import import_keras
+    from trainer.config.schema import CallbacksConfig, LossConfig, PhaseConfig
+    from trainer.data.batches import PlainBatches
+    from trainer.training.phase import Phase, run_phase
+    from trainer.training.progress import Progress
+
+    samples = index_dataset(split_folder).parts["train"]
+    photos, _ = load_part(samples, SPEC, "train", limit_gb=0)
+    whole, lacking = photos.select(np.arange(12)), photos.select(np.arange(12, 24))
+    os.unlink(samples[20].path)
+    train, val = (lacking, whole) if feed == "training" else (whole, lacking)
+    layers = import_keras().layers
+    model = import_keras().Sequential(
+        [layers.Input((24, 32, 3)), layers.Flatten(), layers.Dense(3)]
+    )
+    phase = Phase(
+        "full",
+        PhaseConfig(epochs=1, learning_rate=1e-3),
+        1,
+        LossConfig(),
+        CallbacksConfig(),
+        split_folder / "best.weights.h5",
+    )
+
+    def plan(size):
+        return [PlainBatches(part.images, part.labels, 3, size) for part in (train, val)]
+
+    with pytest.raises(DatasetError, match=r"\.\w+: no such file or directory\. It could be read"):
+        run_phase(model, phase, plan, 4, Progress(split_folder / "state.npz"))
 
 
 class Killed(BaseException):

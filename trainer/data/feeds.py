@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from edge_runtime.backends.full_model import import_keras, import_tensorflow
+from edge_runtime.errors import EdgeError
 
 from ..devices import TENSORFLOW, backend
 from .batches import Batches
 
 #: Batches that are made ready while a step runs.
 _AHEAD = 4
+
+
+#: What ended a feed, until the block of :func:`own_errors` raises it.
+_failures: list[EdgeError] = []
+
+
+@contextlib.contextmanager
+def own_errors() -> Iterator[None]:
+    """Within the block a batch that cannot be read raises its own error.
+
+    tf.data would raise one of TensorFlow's in its place, with the first as a page of text.
+    """
+    _failures.clear()
+    try:
+        yield
+    except Exception as error:
+        if _failures and error is not _failures[0]:
+            raise _failures[0] from error
+        raise
 
 
 def training_feed(batches: Batches, inputs: int, start: int = 0) -> Any:
@@ -68,7 +89,14 @@ def _dataset(batches: Batches, inputs: int, generator: Any, count: int | None) -
     def group(*arrays: Any) -> tuple[Any, ...]:
         return _grouped(arrays, inputs)
 
-    found = tf.data.Dataset.from_generator(generator, output_signature=signature).map(group)
+    def noted() -> Iterator[tuple[np.ndarray, ...]]:
+        try:
+            yield from generator()
+        except EdgeError as error:
+            _failures.append(error)
+            raise
+
+    found = tf.data.Dataset.from_generator(noted, output_signature=signature).map(group)
     if count is not None:
         found = found.apply(tf.data.experimental.assert_cardinality(count))
     return found.prefetch(_AHEAD)

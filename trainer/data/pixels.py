@@ -122,7 +122,7 @@ def _read_again(path: str, spec: PreprocessSpec) -> np.ndarray:
         with open(path, "rb") as stream:
             return preprocess(stream.read(), spec)
     except (OSError, ImageError) as error:
-        why = f"{error.strerror}." if isinstance(error, OSError) else str(error)
+        why = f"{error.strerror or error}.".lower() if isinstance(error, OSError) else str(error)
         raise DatasetError(
             f"{path}: {why.removeprefix('<bytes>: ')} It could be read when the training began."
         ) from error

@@ -16,7 +16,7 @@ from edge_runtime.errors import SystemFailure
 
 from ..config.schema import CallbacksConfig, LossConfig, PhaseConfig
 from ..data.batches import Batches
-from ..data.feeds import epoch_length, training_feed, validation_feed
+from ..data.feeds import epoch_length, own_errors, training_feed, validation_feed
 from ..devices import TENSORFLOW, backend, gpus, is_out_of_memory
 from ..network.model import count_trainable
 from .callbacks import (
@@ -147,6 +147,7 @@ def with_room(
         note(batch_size)
 
 
+@own_errors()
 def _train(
     model: Any,
     phase: Phase,

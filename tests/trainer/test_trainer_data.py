@@ -13,8 +13,9 @@ from edge_runtime import rundir
 from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from trainer.config.schema import Config
+from trainer.data import batches
 from trainer.data.dataset import index_dataset
-from trainer.data.pixels import load_part
+from trainer.data.pixels import Photos, load_part
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")
@@ -200,6 +201,29 @@ def test_a_photo_that_vanishes_while_it_is_needed(split_folder, monkeypatch, fee
 
     with pytest.raises(DatasetError, match=r"\.\w+: no such file or directory\. It could be read"):
         run_phase(model, phase, plan, 4, Progress(split_folder / "state.npz"))
+
+
+def test_targets_are_made_by_the_batch(monkeypatch):
+    """Those of 100,000 photos in 10,000 classes would take 4 GB."""
+    from trainer.augmentation.augment import Augmentation
+    from trainer.config.schema import AugmentConfig
+
+    made, whole = [], batches.one_hot
+
+    def noted(labels, classes):
+        made.append(len(labels))
+        return whole(labels, classes)
+
+    monkeypatch.setattr(batches, "one_hot", noted)
+    labels, images = np.arange(12, dtype=np.int32), np.zeros((12, 8, 8, 3), np.uint8)
+    photos = Photos(images, labels, [])
+    for plan in (
+        batches.PhotoBatches(photos, 12, 4, 0, Augmentation(AugmentConfig())),
+        batches.FeatureBatches(np.zeros((1, 12, 5), np.float32), labels, 12, 4, 0),
+        batches.PlainBatches(images, labels, 12, 4),
+    ):
+        assert [plan.batch(0, step)[-1].shape for step in range(plan.steps)] == [(4, 12)] * 3
+    assert made == [4] * 9
 
 
 class Killed(BaseException):

@@ -31,7 +31,10 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Class indices (n,) as float32 (n, classes)."""
+    """Class indices (n,) as float32 (n, classes).
+
+    Made for each batch: for a whole part with many classes it would not fit into memory.
+    """
     found = np.zeros((len(labels), classes), np.float32)
     found[np.arange(len(labels)), labels] = 1
     return found
@@ -108,7 +111,7 @@ class PhotoBatches:
             groups: Devices among which a batch is divided.
             chunks: Parts of a batch that the network is called with.
         """
-        self._photos, self._targets = photos, one_hot(photos.labels, classes)
+        self._photos, self._classes = photos, classes
         self._augmentation, self._weights = augmentation, class_weights
         self._order = Shuffled(len(photos.images), batch_size, seed, groups)
         self._seed, self._chunks, self.steps = seed, chunks, self._order.steps
@@ -117,7 +120,8 @@ class PhotoBatches:
         """uint8 (b, h, w, 3), float32 (b, changes), float32 (b, classes), perhaps (b,)."""
         chosen = self._order.indices(epoch, step)
         changes = self._augmentation.draw(self._seed, epoch, step, chosen, self._chunks)
-        targets = self._augmentation.targets(self._targets[chosen], changes, self._chunks)
+        own = one_hot(self._photos.labels[chosen], self._classes)
+        targets = self._augmentation.targets(own, changes, self._chunks)
         found = (self._photos.images[chosen], changes, targets)
         return found if self._weights is None else (*found, targets @ self._weights)
 
@@ -136,15 +140,15 @@ class FeatureBatches:
         groups: int = 1,
     ) -> None:
         """Plan batches of ``views``, float32 (views, n, k); else as :class:`PhotoBatches`."""
-        self._views, self._targets = views, one_hot(labels, classes)
-        self._weights = class_weights
+        self._views, self._labels = views, labels
+        self._classes, self._weights = classes, class_weights
         self._order = Shuffled(len(labels), batch_size, seed, groups)
         self.steps = self._order.steps
 
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
         """float32 (b, k), float32 (b, classes), perhaps float32 (b,)."""
         chosen = self._order.indices(epoch, step)
-        targets = self._targets[chosen]
+        targets = one_hot(self._labels[chosen], self._classes)
         found = (self._views[epoch % len(self._views)][chosen], targets)
         return found if self._weights is None else (*found, targets @ self._weights)
 
@@ -170,15 +174,14 @@ class PlainBatches:
             changes: Parameters that the network's first layer wants and ignores; 0 if it has
                 no such input.
         """
-        self._inputs, self._targets = inputs, one_hot(labels, classes)
+        self._inputs, self._labels, self._classes = inputs, labels, classes
         self._size, self._changes = batch_size, changes
         self.steps = steps_per_epoch(len(inputs), batch_size)
 
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
         """The inputs (b, ...), perhaps zeros (b, changes), and float32 (b, classes)."""
-        # Indices, not a slice: of copies. TensorFlow may smooth labels where they lie.
-        rows = np.arange(step * self._size, min((step + 1) * self._size, len(self._targets)))
-        inputs, targets = self._inputs[rows], self._targets[rows]
+        rows = np.arange(step * self._size, min((step + 1) * self._size, len(self._labels)))
+        inputs, targets = self._inputs[rows], one_hot(self._labels[rows], self._classes)
         if not self._changes:
             return inputs, targets
         return inputs, np.zeros((len(rows), self._changes), np.float32), targets

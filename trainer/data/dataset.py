@@ -74,16 +74,16 @@ def index_dataset(
         if check_ratios(ratios)[1] <= 0:
             raise UsageError("Ratios: the one of val must be above 0; training needs it.")
         by_part = split_classes(folder, ratios, seed, group_by)
-    names = tuple(by_part["train"])
+    names = {name: index for index, name in enumerate(by_part["train"])}
     parts = {
         part: [
-            Sample(path, names.index(name))
+            Sample(path, names[name])
             for name, paths in by_part.get(part, {}).items()
             for path in paths
         ]
         for part in PARTS
     }
-    return Dataset(names, parts)
+    return Dataset(tuple(names), parts)
 
 
 def _read_parts(folder: str | os.PathLike[str]) -> dict[str, dict[str, list[str]]]:

@@ -130,11 +130,14 @@ def read_predictions(file: str | os.PathLike[str]) -> Predictions:
                 f"{os.fspath(file)}: expected the columns {', '.join(_COLUMNS)}, {_PREFIX}<class>, "
                 f"found {', '.join(header) or 'nothing'}."
             )
+        numbers = {name: number for number, name in enumerate(names)}
         for row in reader:
             try:
                 path, part, label, *_ = row
                 values = [float(text) for text in row[len(_COLUMNS) :]]
-                labels.append(names.index(label))
+                if label not in numbers:
+                    raise ValueError(f"{label!r} is no class")
+                labels.append(numbers[label])
                 if len(values) != len(names):
                     raise ValueError(f"{len(values)} probabilities for {len(names)} classes")
             except ValueError as error:

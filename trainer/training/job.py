@@ -93,11 +93,11 @@ class Job:
 
     def dataset(self) -> Dataset:
         """The photos as they were when the training began."""
-        names = tuple(self.read()["class_names"])
+        names = {name: index for index, name in enumerate(self.read()["class_names"])}
         parts: dict[str, list[Sample]] = {part: [] for part in PARTS}
         for row in rundir.read_split(self.folder / rundir.SPLIT):
-            parts[row.part].append(Sample(row.path, names.index(row.label), row.sha256))
-        return Dataset(names, parts)
+            parts[row.part].append(Sample(row.path, names[row.label], row.sha256))
+        return Dataset(tuple(names), parts)
 
     def write_history(self) -> None:
         """Write ``history.csv``."""

@@ -114,6 +114,20 @@ def test_too_many_unreadable_photos(run, colors):
         evaluate_run(run, colors)
 
 
+@pytest.mark.parametrize(
+    ("config", "kept"), [("cache: {limit_gb: 0}\n", False), ("another: version\n", True)]
+)
+def test_the_runs_limit_of_the_cache_holds(run, colors, tmp_path, monkeypatch, config, kept):
+    from trainer.evaluation.compare import compare_runs
+
+    monkeypatch.setenv("EDGE_CLASSIFY_CACHE", str(tmp_path / "cache"))
+    folder = shutil.copytree(run.path, tmp_path / "run")
+    (folder / rundir.CONFIG).write_text(config)
+    for call in (evaluate_run, lambda own, data: compare_runs(own, own, data)):
+        call(rundir.RunDir.open(folder), colors)
+        assert any(f.stat().st_size for f in (tmp_path / "cache").rglob("pixels.bin")) is kept
+
+
 def test_some_classes_are_enough(run, colors):
     shutil.rmtree(colors / "red")
     shutil.rmtree(colors / "green")

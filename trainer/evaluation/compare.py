@@ -22,7 +22,7 @@ from ..config.io import read_mapping
 from ..data.dataset import Sample
 from ..data.folders import class_photos, listing
 from ..data.pixels import load_part
-from .evaluate import predict
+from .evaluate import cache_limit, predict
 from .intervals import mcnemar, paired_difference, wilson
 
 _log = logging.getLogger("trainer")
@@ -176,7 +176,7 @@ def _answers(run: RunDir, photos: Sequence[_Photo]) -> dict[str, str]:
     backend = KerasBackend(run.model_path)
     Classifier(backend, run.info, "keras", str(run.path))  # raises where they contradict
     samples = [Sample(photo.path, 0) for photo in photos]
-    readable, _ = load_part(samples, run.info.preprocess, "photos")
+    readable, _ = load_part(samples, run.info.preprocess, "photos", cache_limit(run))
     indices = predict(backend.model, readable.images).argmax(axis=1)
     return {s.path: run.class_names[i] for s, i in zip(readable.samples, indices, strict=True)}
 

@@ -13,11 +13,12 @@ import numpy as np
 from edge_runtime import rundir
 from edge_runtime.backends.full_model import KerasBackend
 from edge_runtime.classifier import Classifier
-from edge_runtime.errors import DatasetError, UsageError
+from edge_runtime.errors import DatasetError, EdgeError, UsageError
 from edge_runtime.files import refuse_existing
 from edge_runtime.rundir import RunDir
 
-from ..config.schema import EvaluationConfig
+from ..config.io import read_config
+from ..config.schema import CacheConfig, EvaluationConfig
 from ..data.dataset import Sample
 from ..data.folders import PARTS, VAL_ALIASES, class_photos, is_split, listing, sub_folders
 from ..data.pixels import load_part
@@ -117,7 +118,9 @@ def evaluate_run(
     samples = _labelled_photos(run, data_folder)
     backend = KerasBackend(run.model_path)
     Classifier(backend, run.info, "keras", str(run.path))  # raises where they contradict
-    photos, failures = load_part(samples, run.info.preprocess, os.fspath(data_folder))
+    photos, failures = load_part(
+        samples, run.info.preprocess, os.fspath(data_folder), cache_limit(run)
+    )
     labels, kept = photos.labels, photos.samples
     probabilities = predict(backend.model, photos.images)
     paths = [sample.path for sample in kept]
@@ -144,6 +147,14 @@ def evaluate_run(
             overwrite,
         )
     return metrics
+
+
+def cache_limit(run: RunDir) -> float | None:
+    """``cache.limit_gb`` of a run; the default where its configuration cannot be read."""
+    try:
+        return read_config(run.path / rundir.CONFIG).cache.limit_gb
+    except EdgeError:  # of another version; what is evaluated does not hang on it
+        return CacheConfig().limit_gb
 
 
 def read_out_of_fold(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from edge_runtime.errors import OutputExists, UsageError
 from trainer.data.dataset import index_dataset
-from trainer.data.sample import write_digits
+from trainer.data.digits import write_digits
 
 
 def digest(folder):

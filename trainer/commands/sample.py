@@ -21,6 +21,6 @@ def sample(name: str, folder: str, overwrite: bool, as_json: bool) -> None:
 
     1,797 handwritten digits, a folder for each class, split into train, val and test.
     """
-    from ..data.sample import write_digits
+    from ..data.digits import write_digits
 
     report_counts(folder, write_digits(folder, overwrite), as_json)

@@ -114,6 +114,15 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
     )
 
 
+def refuse_overlap(
+    path: str | os.PathLike[str], other: str | os.PathLike[str], message: str
+) -> None:
+    """Raise UsageError with ``message`` if one path is the other, or lies inside it; links count."""
+    first, second = Path(path).resolve(), Path(other).resolve()
+    if first.is_relative_to(second) or second.is_relative_to(first):
+        raise UsageError(message)
+
+
 @contextlib.contextmanager
 def system_failures(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn the operating system's refusals while writing ``path`` into SystemFailure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from edge_runtime.files import (
     atomic_folder,
     find_photos,
     refuse_existing,
+    refuse_overlap,
     sha256_tree,
     size_of,
 )
@@ -105,3 +107,21 @@ def test_digest_of_a_folder_sees_names_and_contents(tmp_path: Path) -> None:
     second = sha256_tree(tmp_path)
     (tmp_path / "b").write_text("2")
     assert len({first, second, sha256_tree(tmp_path)}) == 3 and size_of(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        ("a", "a", True),
+        ("a", "a/b", True),
+        ("a/b", "a", True),
+        ("link/b", "a", True),
+        ("a/../ab", "a", False),
+        ("ab", "a", False),
+    ],
+)
+def test_refuse_overlap(tmp_path: Path, first: str, second: str, overlap: bool) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    with pytest.raises(UsageError, match="no") if overlap else contextlib.nullcontext():
+        refuse_overlap(tmp_path / first, tmp_path / second, "no")

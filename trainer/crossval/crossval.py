@@ -30,7 +30,13 @@ import numpy as np
 from edge_runtime import rundir
 from edge_runtime.console import Terminated
 from edge_runtime.errors import ModelError, OutputExists, SystemFailure, UsageError
-from edge_runtime.files import atomic_folder, refuse_existing, replace_folder, system_failures
+from edge_runtime.files import (
+    atomic_folder,
+    refuse_existing,
+    refuse_overlap,
+    replace_folder,
+    system_failures,
+)
 from edge_runtime.rundir import unfinished
 
 from ..config.io import dump_config
@@ -112,16 +118,16 @@ def cross_validate(
 
 
 def _check_out(out: AnyPath, data: AnyPath, overwrite: bool, resume: bool) -> None:
-    target, photos = Path(out), Path(data).resolve()
+    target = Path(out)
     if resume and not unfinished(out).is_dir():
         what = "is finished" if (target / RESULT).is_file() else "was not begun"
         raise UsageError(
             f"{target}: nothing to --resume, the cross-validation {what}. Leave --resume out."
         )
     refuse_existing(out, overwrite)
-    place = target.resolve()
-    if place == photos or place in photos.parents or photos in place.parents:
-        raise UsageError(f"{out}: overlaps the photos in {data}. Choose another place with --out.")
+    refuse_overlap(
+        out, data, f"{out}: overlaps the photos in {data}. Choose another place with --out."
+    )
     if target.is_dir() and any(target.iterdir()) and not (target / RESULT).is_file():
         raise UsageError(
             f"{target}: is no result of crossval, so --overwrite does not replace it. Choose "

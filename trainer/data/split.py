@@ -7,11 +7,10 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from edge_runtime.errors import DatasetError, UsageError
-from edge_runtime.files import atomic_folder, is_hidden, refuse_existing
+from edge_runtime.errors import DatasetError
+from edge_runtime.files import atomic_folder, is_hidden, refuse_existing, refuse_overlap
 
 from .folders import PARTS, is_split, training_photos
 from .grouping import (
@@ -146,7 +145,12 @@ def split_folder(
     ratios = check_ratios(ratios)
     if group_by is not None:
         compile_pattern(group_by)
-    _check_apart(source, destination)
+    refuse_overlap(
+        destination,
+        source,
+        f"{os.fspath(destination)}: the destination may neither be the source {os.fspath(source)} "
+        "nor lie inside or around it. Choose a folder beside it.",
+    )
     refuse_existing(destination, overwrite)
     if is_split(source):
         raise DatasetError(
@@ -260,15 +264,6 @@ def count_parts(parts: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, i
         part: {name: len(paths) for name, paths in classes.items()}
         for part, classes in parts.items()
     }
-
-
-def _check_apart(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    inner, outer = Path(destination).resolve(), Path(source).resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise UsageError(
-            f"{os.fspath(destination)}: the destination may neither be the source "
-            f"{os.fspath(source)} nor lie inside or around it. Choose a folder beside it."
-        )
 
 
 def _log_left_out(source: str | os.PathLike[str], copied: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import DataError, InputsFailed, OutputExists, UsageError
-from edge_runtime.files import sha256_file, system_failures
+from edge_runtime.files import refuse_overlap, sha256_file, system_failures
 
 from .findings import Finding
 
@@ -65,12 +65,13 @@ def check_place(folder: str | os.PathLike[str], data: str | os.PathLike[str]) ->
         UsageError: It overlaps the data set, or belongs to another one.
         OutputExists: It is a folder with other things in it.
     """
+    refuse_overlap(
+        folder,
+        data,
+        f"{os.fspath(folder)}: a quarantine may neither be the data set {os.fspath(data)} nor lie "
+        "inside or around it. Choose a folder beside it.",
+    )
     place, root = Path(folder).resolve(), Path(data).resolve()
-    if place == root or place in root.parents or root in place.parents:
-        raise UsageError(
-            f"{os.fspath(folder)}: a quarantine may neither be the data set {os.fspath(data)} nor "
-            "lie inside or around it. Choose a folder beside it."
-        )
     if not place.exists():
         return
     if not place.is_dir():

@@ -14,7 +14,7 @@ import numpy as np
 from edge_runtime import rundir
 from edge_runtime.backends.full_model import load_keras_model
 from edge_runtime.errors import DatasetError, UsageError
-from edge_runtime.files import refuse_existing
+from edge_runtime.files import refuse_existing, refuse_overlap
 from edge_runtime.manifest import ModelInfo
 from edge_runtime.rundir import RunDir
 
@@ -165,9 +165,9 @@ def resolve(config: Config) -> Config:
 def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
     """Raise UsageError if ``out`` must not be written: photos, or anything but a run, are there."""
     refuse_existing(out, overwrite)
-    target, photos = Path(out).resolve(), Path(data).resolve()
-    if target == photos or target in photos.parents or photos in target.parents:
-        raise UsageError(f"{out}: overlaps the photos in {data}. Choose another place with --out.")
+    refuse_overlap(
+        out, data, f"{out}: overlaps the photos in {data}. Choose another place with --out."
+    )
     _refuse_other(out)
 
 

@@ -21,7 +21,7 @@ from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from trainer.cli import cli
 from trainer.data.dataset import index_dataset
-from trainer.doctor import examine, quick_findings
+from trainer.doctor import examine, quick_findings, warn_of_findings
 from trainer.doctor.classes import balance_findings, name_findings
 from trainer.doctor.content import describe_content, photo_format
 from trainer.doctor.examine import map_ahead
@@ -417,6 +417,25 @@ def test_quick_findings_open_no_photo(data, monkeypatch):
         "missing-class",
     ]
     assert next(found.kind for found in quick_findings(dataset, data)) == "unsearched-photo"
+
+
+def test_what_listing_the_photos_said_is_not_repeated(data, caplog):
+    """A line each for what `fit` says before it trains."""
+    shutil.rmtree(data / "test" / "green")
+    photo = data / "train" / "green" / "photo_000.jpg"
+    shutil.copy(photo, data / "train" / "stray.jpg")
+    warn_of_findings(index_dataset(data), data)
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("no photo of 'green'" in line for line in lines) == 1
+    assert sum("beside the class folders" in line for line in lines) == 1
+    caplog.clear()
+    shutil.copy(photo, data / "stray.jpg")
+    warn_of_findings(index_dataset(data), f"{data}/")
+    assert f"stray-photo: {data}/stray.jpg: lies beside" in caplog.text, "which only this says"
+    caplog.clear()
+    warn_of_findings(index_dataset(data / "train"), data / "train")
+    assert caplog.text.count("lie beside the class folders") == 1
+    assert "stray-photo" not in caplog.text
 
 
 # bounded memory ---------------------------------------------------------------------------------

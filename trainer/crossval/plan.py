@@ -17,9 +17,8 @@ from ..data.dataset import Dataset, Sample, index_dataset
 from ..data.folders import is_split, training_photos
 from ..data.grouping import group_keys, join_groups
 from ..data.pixels import load_part
-from ..doctor import quick_findings, resolve_duplicates
+from ..doctor import resolve_duplicates, warn_of_findings
 from ..doctor.duplicates import equal_groups
-from ..doctor.report import brief
 from ..network.backbones import get_backbone
 from ..network.weights import check_weights
 from .folds import Fold, plan_folds
@@ -127,6 +126,5 @@ def _photos(data: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Sample]
         names = tuple(photos)
         samples = [Sample(path, i) for i, name in enumerate(names) for path in photos[name]]
         dataset = Dataset(names, {"train": samples, "val": [], "test": []})
-    for line in brief(quick_findings(dataset, data)):
-        _log.warning("%s", line)
+    warn_of_findings(dataset, data)
     return dataset.class_names, samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .duplicates import LeftOut, resolve_duplicates
 from .examine import Examination, examine
 from .findings import Finding
-from .quick import quick_findings
+from .quick import quick_findings, warn_of_findings
 
 __all__ = [
     "Examination",
@@ -14,4 +14,5 @@ __all__ = [
     "examine",
     "quick_findings",
     "resolve_duplicates",
+    "warn_of_findings",
 ]

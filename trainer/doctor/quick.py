@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ..data.folders import is_split
 from .classes import balance_findings, name_findings
 from .findings import Finding, in_order
 from .layout import read_layout
+from .report import brief
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+
+
+_log = logging.getLogger("trainer")
+
+
+def warn_of_findings(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
+    """Log the :func:`quick_findings`, a line for each kind; not what listing the photos said."""
+    root, split = os.path.normpath(folder), is_split(folder)
+
+    def is_new(found: Finding) -> bool:
+        if found.kind == "stray-photo":  # those beside the parts are in no folder of classes
+            return split and os.path.normpath(os.path.dirname(found.paths[0])) == root
+        return found.kind != "missing-class"
+
+    for line in brief(filter(is_new, quick_findings(dataset, folder))):
+        _log.warning("%s", line)
 
 
 def quick_findings(dataset: Dataset, folder: str | os.PathLike[str] | None = None) -> list[Finding]:

@@ -22,8 +22,7 @@ from ..config.schema import Config
 from ..data.dataset import Dataset, index_dataset
 from ..data.pixels import Photos, load_parts
 from ..devices import backend, gpus
-from ..doctor import quick_findings, resolve_duplicates
-from ..doctor.report import brief
+from ..doctor import resolve_duplicates, warn_of_findings
 from ..evaluation.finish import finish_evaluation
 from ..network.backbones import build_base, get_backbone
 from ..network.model import FLOAT32, fine_tune_index
@@ -83,8 +82,7 @@ def fit(
     config = resolve(config or Config())
     check_out(out, data, overwrite)
     dataset = index_dataset(data, config.data.ratios, config.seed, config.data.group_by)
-    for line in brief(quick_findings(dataset, data)):
-        _log.warning("%s", line)
+    warn_of_findings(dataset, data)
     return fit_dataset(dataset, out, config, overwrite)
 
 

@@ -90,6 +90,30 @@ def test_class_order_comes_from_the_training_folder(split_folder, caplog):
     assert "no photo of 'green'" in caplog.text
 
 
+def test_groups_in_several_parts_are_warned_of(split_folder, caplog):
+    """`group_by` cannot move photos of a folder that is split, but it can look at them."""
+    for part, names in {"train": "ab", "val": "bc", "test": "bd"}.items():
+        for name in names:
+            for view in range(2):
+                shutil.copy(
+                    split_folder / "train" / "green" / "photo_000.jpg",
+                    split_folder / part / "green" / f"cup-{name}_{view}.jpg",
+                )
+    before = index_dataset(split_folder)
+    assert "group-by" not in caplog.text
+    assert index_dataset(split_folder, group_by="^(cup-.)_") == before
+    (line,) = [r.getMessage() for r in caplog.records if "group-by" in r.getMessage()]
+    assert "1 group lies in several of train, val, test" in line
+    assert "for example 'cup-b'" in line
+    green = [split_folder / part / "green" / "cup-b_0.jpg" for part in ("train", "val", "test")]
+    assert " and ".join(map(str, green)) in line
+    caplog.clear()
+    index_dataset(split_folder, group_by="^(cup-[acd])_")
+    assert "group-by" not in caplog.text
+    with pytest.raises(UsageError, match="matches none of 60 photos"):
+        index_dataset(split_folder, group_by="^IMG_")
+
+
 def test_hidden_and_system_files_are_no_photos(split_folder):
     before = index_dataset(split_folder)
     for name in (".hidden", "__MACOSX", ".ipynb_checkpoints"):

@@ -33,7 +33,8 @@ class DataConfig(Section):
     #: Shares of train, val and test.
     ratios: PartShares = (0.8, 0.1, 0.1)
     #: Regular expression, searched in the file name (in the whole path if it has a slash): photos
-    #: for which its first parentheses, or all of it, match the same text stay in one part.
+    #: for which its first parentheses, or all of it, match the same text stay in one part. In a
+    #: folder with train/ and val/, those that do not are warned of.
     group_by: Pattern | None = None
 
 

@@ -18,7 +18,9 @@ from .folders import (
     sub_folders,
     training_photos,
 )
-from .split import check_ratios, split_classes
+from .grouping import group_keys
+from .split import plan_split
+from .stratify import check_ratios
 
 _log = logging.getLogger("trainer")
 
@@ -58,22 +60,26 @@ def index_dataset(
             one folder of class folders, which is then split, stratified.
         ratios: Shares of train, val and test, for a folder that is not split.
         seed: Which of the possible splits, for a folder that is not split.
-        group_by: Regular expression of photos that stay in one part, for a folder that is not
-            split, see :func:`trainer.data.grouping.match_group`.
+        group_by: Regular expression of photos that stay in one part, see
+            :func:`trainer.data.grouping.match_group`; in a folder that is split already, those in
+            several parts are warned of.
 
     Returns:
         The data set; ``sha256`` of its samples is empty until :func:`trainer.data.pixels.load_part` fills it.
 
     Raises:
-        UsageError: The folder does not exist, or the ratios make no sense.
+        UsageError: The folder does not exist, the ratios make no sense, or ``group_by`` is no
+            regular expression or matches nothing.
         DatasetError: It cannot be trained on; the message says why.
     """
     if is_split(folder):
         by_part = _read_parts(folder)
+        if group_by is not None:
+            _warn_of_torn_groups(by_part, group_by)
     else:
         if check_ratios(ratios)[1] <= 0:
             raise UsageError("Ratios: the one of val must be above 0; training needs it.")
-        by_part = split_classes(folder, ratios, seed, group_by)
+        by_part = plan_split(folder, ratios, seed, group_by).parts
     names = {name: index for index, name in enumerate(by_part["train"])}
     parts = {
         part: [
@@ -108,6 +114,33 @@ def _read_parts(folder: str | os.PathLike[str]) -> dict[str, dict[str, list[str]
             photos[part] = class_photos(paths[part])
             _check_part(paths[part], photos[part], photos["train"])
     return photos
+
+
+def _warn_of_torn_groups(by_part: dict[str, dict[str, list[str]]], group_by: str) -> None:
+    places = [
+        (part, path)
+        for part, classes in by_part.items()
+        for paths in classes.values()
+        for path in paths
+    ]
+    groups: dict[str, dict[str, str]] = {}
+    for (part, path), key in zip(
+        places, group_keys((path for _, path in places), group_by), strict=True
+    ):
+        groups.setdefault(key, {}).setdefault(part, path)
+    torn = [found for found in groups.items() if len(found[1]) > 1]
+    if torn:
+        key, examples = torn[0]
+        _log.warning(
+            "group-by %r: %d group%s in several of %s, which makes their figures too good, for "
+            "example %r: %s. Divide the photos again with edge-train split --group-by.",
+            group_by,
+            len(torn),
+            " lies" if len(torn) == 1 else "s lie",
+            ", ".join(by_part),
+            key,
+            " and ".join(examples.values()),
+        )
 
 
 def _check_part(folder: str, photos: dict[str, list[str]], training: dict[str, list[str]]) -> None:

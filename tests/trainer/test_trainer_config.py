@@ -214,6 +214,8 @@ def test_the_command_lists_the_presets() -> None:
         ("augment.ratio=1", ["augment.ratio", "found 1"]),
         ("data.ratios=[0.5, 0.5]", ["data.ratios: expected three shares", "found [0.5, 0.5]"]),
         ("data.ratios=[0.8, 0, 0.2]", ["data.ratios", "those of train and val above 0"]),
+        ("data.ratios=[0.5, 0.4, 0.2]", ["data.ratios", "shares that add up to 1"]),
+        ("data.group_by='('", ["data.group_by: no regular expression: missing )", "found '('"]),
         ("mixed_precision=8", ["mixed_precision: expected 'auto', 'on', 'off', 'float16' or"]),
         ("model.weights=null", ["model.weights: expected a valid string, found None"]),
         ("head.epochs", ["--set head.epochs: expected key=value"]),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 from typing import Annotated, Any
 
-from edge_runtime.errors import missing_package
+from edge_runtime.errors import UsageError, missing_package
 
 try:
     from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -30,17 +30,21 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 
 def _shares(value: tuple[float, ...]) -> tuple[float, ...]:
-    if len(value) != 3 or abs(sum(value) - 1) > 1e-6 or not value[0] or not value[1]:
-        raise ValueError("expected three shares that add up to 1, those of train and val above 0")
-    return value
+    from ..data.stratify import check_ratios
+
+    with contextlib.suppress(UsageError):
+        if check_ratios(value)[1] > 0:
+            return value
+    raise ValueError("expected three shares that add up to 1, those of train and val above 0")
 
 
 def _pattern(value: str) -> str:
+    from ..data.grouping import compile_pattern
+
     try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from error
-    return value
+        return compile_pattern(value).pattern
+    except UsageError as error:
+        raise ValueError(f"no regular expression: {error.__cause__}") from error
 
 
 def on_off(value: Any) -> Any:

@@ -24,18 +24,6 @@ from .grouping import (
 from .placing import Link, place_photo
 from .stratify import check_ratios, stratified_parts
 
-__all__ = [
-    "SplitPlan",
-    "assign_parts",
-    "check_ratios",
-    "count_parts",
-    "create_train_val_test_split",
-    "plan_split",
-    "split_classes",
-    "split_folder",
-    "stratified_parts",
-]
-
 _log = logging.getLogger("trainer")
 
 
@@ -142,9 +130,6 @@ def split_folder(
     link: Link = "copy",
 ) -> SplitPlan:
     """:func:`create_train_val_test_split`, with what was kept together in the answer."""
-    ratios = check_ratios(ratios)
-    if group_by is not None:
-        compile_pattern(group_by)
     refuse_overlap(
         destination,
         source,
@@ -184,16 +169,17 @@ def plan_split(
         DatasetError: It cannot be trained on, or has too few photos (or groups) of a class.
         MissingComponent: ImageHash is not installed, with ``near_duplicates``.
     """
+    check_ratios(ratios)  # before photos are opened
+    pattern = None if group_by is None else compile_pattern(group_by)
     photos = training_photos(folder)
     paths = [path for found in photos.values() for path in found]
     together = equal_files(paths)
     unmatched = None
-    if group_by is not None:
+    if group_by is not None and pattern is not None:
         keys: dict[str, list[int]] = {}
         for index, key in enumerate(group_keys(paths, group_by)):
             keys.setdefault(key, []).append(index)
         together += keys.values()
-        pattern = compile_pattern(group_by)
         unmatched = sum(match_group(path, pattern) is None for path in paths)
         if unmatched:
             _log.warning(
@@ -211,16 +197,6 @@ def plan_split(
         raise DatasetError(f"{os.fspath(folder)}: {error}") from error
     several = [size for size in Counter(groups).values() if size > 1]
     return SplitPlan(parts, len(several), sum(several), unmatched)
-
-
-def split_classes(
-    folder: str | os.PathLike[str],
-    ratios: Sequence[float],
-    seed: int,
-    group_by: str | None = None,
-) -> dict[str, dict[str, list[str]]]:
-    """The parts of :func:`plan_split`: paths by part and class."""
-    return plan_split(folder, ratios, seed, group_by).parts
 
 
 def assign_parts(

@@ -73,6 +73,9 @@ def main(photos: int, size: int, growth: float, bytes_each: int, child: Path | N
 
 def prepare(folder: Path, size: int) -> dict[str, float]:
     """What ``fit`` does before it trains; seconds of each step and peak memory in bytes."""
+    # Once a process, and seconds: they would make a photo of the small set look dear.
+    import sklearn.model_selection  # noqa: F401
+
     from edge_runtime.manifest import PreprocessSpec
     from trainer.data.dataset import index_dataset
     from trainer.data.pixels import load_parts

@@ -20,6 +20,7 @@ from edge_runtime.errors import (
     SystemFailure,
     UsageError,
 )
+from edge_runtime.files import sha256_file
 from trainer.cli import cli
 from trainer.data.dataset import index_dataset
 from trainer.data.grouping import equal_files, group_keys, join_groups
@@ -452,6 +453,22 @@ def test_only_files_of_one_size_are_opened(tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.data.grouping.sha256_file", digest)
     assert equal_files([str(path) for path in [*paths, tmp_path / "absent"]]) == [[1, 3]]
     assert sorted(opened) == ["b", "c", "d"]
+
+
+def test_large_files_are_read_only_if_they_end_alike(tmp_path, monkeypatch):
+    """Pictures that are not compressed have one size."""
+    start, read = os.urandom(100_000), []
+    for name, end in (("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"1")):
+        (tmp_path / name).write_bytes(start + end)
+    (tmp_path / "e").write_bytes(b"other" + start[5:] + b"3")
+
+    def digest(path):
+        read.append(os.path.basename(path))
+        return sha256_file(path)
+
+    monkeypatch.setattr("trainer.data.grouping.sha256_file", digest)
+    assert equal_files([str(tmp_path / name) for name in "abcde"]) == [[0, 3]]
+    assert sorted(read) == ["a", "c", "d", "e"]
 
 
 def test_near_duplicates_stay_together(tmp_path):

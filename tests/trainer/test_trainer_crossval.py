@@ -21,7 +21,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from edge_runtime import rundir
-from edge_runtime.backends.full_model import import_keras
 from edge_runtime.errors import DatasetError, MissingComponent, OutputExists, UsageError
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir, unfinished
@@ -44,7 +43,6 @@ from trainer.crossval.plan import make_plan
 from trainer.crossval.table import format_crossval
 from trainer.evaluation.intervals import wilson
 from trainer.evaluation.predictions import Predictions, read_predictions
-from trainer.network.backbones import BACKBONES, Backbone
 
 SIDE = 32
 
@@ -322,23 +320,7 @@ def test_the_parent_needs_no_keras() -> None:
     assert done.stdout == "set()\n"
 
 
-# --- the whole, with a network of two layers
-
-
-@pytest.fixture(scope="module")
-def tiny_backbone():
-    """A real backbone takes ten seconds to trace."""
-    keras = import_keras()
-
-    def build(include_top: bool, weights: None, input_tensor):
-        found = keras.layers.Rescaling(1 / 255, name="rescaling")(input_tensor)
-        found = keras.layers.Conv2D(8, 3, strides=4, activation="relu", name="conv")(found)
-        return keras.Model(input_tensor, found)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", Backbone("tiny", "Tiny"))
-        patch.setattr(keras.applications, "Tiny", build, raising=False)
-        yield
+# --- the whole, with a small network
 
 
 def tiny(*assignments: str) -> Config:

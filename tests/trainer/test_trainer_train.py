@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tiny import FEATURES, TINY
 
 from benchmarks.perf import kill_and_resume
 from edge_runtime import rundir
@@ -51,7 +52,7 @@ from trainer.data.dataset import index_dataset
 from trainer.data.feeds import validation_feed
 from trainer.data.pixels import Photos
 from trainer.evaluation.evaluate import evaluate_run, predict
-from trainer.network.backbones import BACKBONES, Backbone, build_base
+from trainer.network.backbones import build_base
 from trainer.network.model import (
     LOGITS,
     build_classifier,
@@ -70,8 +71,9 @@ from trainer.training.phases import Training
 from trainer.training.precision import try_steps
 from trainer.training.progress import Progress
 
-SIDE, FEATURES = 32, 8
-TINY = Backbone("tiny", "Tiny", fine_tune_at=1)
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
+SIDE = 32
 FILES = {
     "tensorboard",
     rundir.CONFIG,
@@ -91,26 +93,6 @@ FILES = {
 HISTORY_COLUMNS = (
     "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_backbone():
-    """A backbone of two convolutions; the real ones take ten seconds each to trace."""
-    keras = import_keras()
-
-    def build(include_top: bool, weights: None, input_tensor):
-        layers = keras.layers
-        found = layers.Rescaling(1 / 255, name="rescaling")(input_tensor)
-        for number in (1, 2):
-            found = layers.Conv2D(FEATURES, 3, strides=4, name=f"conv_{number}")(found)
-            found = layers.BatchNormalization(name=f"norm_{number}")(found)
-            found = layers.ReLU(name=f"relu_{number}")(found)
-        return keras.Model(input_tensor, found)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", TINY)
-        patch.setattr(keras.applications, "Tiny", build, raising=False)
-        yield
 
 
 def tiny(*assignments: str, weights: object = "none") -> Config:
@@ -141,7 +123,7 @@ def data(tmp_path_factory, make_photos) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
+def weights(tmp_path_factory, tiny_backbone) -> Path:
     """A weights file; random, which is as good as any for what is tested here."""
     import_keras().utils.set_random_seed(0)
     file = tmp_path_factory.mktemp("weights") / "small.weights.h5"

@@ -19,7 +19,7 @@ from edge_runtime.rundir import RunDir, SplitRow
 from trainer.config.io import dump_config, load_config, read_config
 from trainer.config.schema import Config
 from trainer.data.dataset import Sample
-from trainer.network.backbones import BACKBONES, Backbone, build_base, get_backbone
+from trainer.network.backbones import build_base, get_backbone
 from trainer.network.model import LOGITS, build_classifier, precision
 from trainer.network.network import build_network
 from trainer.network.warm_start import (
@@ -33,28 +33,10 @@ from trainer.network.warm_start import (
 from trainer.training.callbacks import EpochLog
 from trainer.training.fit import fit, resolve, resume
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 NAME, SIDE = "tiny", 32
 OLD = ("blue dots", "green", "red stripes")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_backbone():
-    """A backbone of two convolutions; the real ones take ten seconds each to trace."""
-    keras = import_keras()
-
-    def build(include_top: bool, weights: None, input_tensor):
-        layers = keras.layers
-        found = layers.Rescaling(1 / 255, name="rescaling")(input_tensor)
-        for number in (1, 2):
-            found = layers.Conv2D(8, 3, strides=4, name=f"conv_{number}")(found)
-            found = layers.BatchNormalization(name=f"norm_{number}")(found)
-            found = layers.ReLU(name=f"relu_{number}")(found)
-        return keras.Model(input_tensor, found)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, NAME, Backbone(NAME, "Tiny", fine_tune_at=1))
-        patch.setattr(keras.applications, "Tiny", build, raising=False)
-        yield
 
 
 def small(*assignments: str, **options: object) -> Config:

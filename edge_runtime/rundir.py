@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError, UsageError
+from .errors import ModelError, UsageError, shell_command
 from .manifest import ModelInfo
 
 CONFIG = "config.yaml"
@@ -87,7 +87,7 @@ class RunDir:
         if not root.is_dir():
             hint = ""
             if unfinished(root).is_dir():
-                hint = f" Its training was interrupted; go on with: edge-train fit --resume {root}"
+                hint = f" Its training was interrupted; go on with: {resume_command(root)}"
             raise UsageError(f"{root}: no such run directory.{hint}")
         missing = [name for name in _REQUIRED if not (root / name).is_file()]
         if missing:
@@ -137,6 +137,11 @@ def unfinished(path: str | os.PathLike[str]) -> Path:
     """Where the training of a run is until it is finished."""
     root = Path(path)
     return root.with_name(root.name + UNFINISHED)
+
+
+def resume_command(path: str | os.PathLike[str]) -> str:
+    """The command that goes on with the training of a run, for messages."""
+    return shell_command("edge-train", "fit", "--resume", path)
 
 
 def read_split(file: Path) -> list[SplitRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from edge_runtime.backends.full_model import load_keras_model
 from edge_runtime.console import EdgeCommand
 from edge_runtime.errors import UsageError
-from edge_runtime.rundir import RunDir
+from edge_runtime.rundir import RunDir, unfinished
 from trainer.cli import cli
 from trainer.commands.fit import summarize
 from trainer.commands.options import KEYS
@@ -224,6 +225,26 @@ def test_ctrl_c_while_training(tmp_path: Path, make_photos) -> None:
     early = run("evaluate", out, tmp_path / "photos")
     assert early.exit_code == 2
     assert f"edge-train fit --resume {out}" in early.stderr
+
+
+def command_in(text: str) -> list[str]:
+    """The words of the command that a message ends with, as a shell takes them."""
+    return shlex.split(text[text.rindex("edge-train ") :])[1:]
+
+
+def test_commands_in_messages_can_be_copied(tmp_path: Path, make_photos) -> None:
+    """Folders whose names have a blank and a quote."""
+    root = tmp_path / "Anna's photos"
+    make_photos(root / "train", ("green", "red stripes"), count=4)
+    out = tmp_path / "Anna's run"
+    refused = run("fit", root, "--out", out).stderr
+    assert command_in(refused) == ["split", str(root / "train"), "NEW_FOLDER"]
+    (root / "train" / "green" / "cut.jpg").write_bytes(b"")
+    moved = run("check", root / "train", "--quarantine", tmp_path / "to look at").stdout
+    assert command_in(moved) == ["check", "--undo", str(tmp_path / "to look at")]
+    unfinished(out).mkdir()
+    stopped = run("evaluate", out, root / "train").stderr
+    assert command_in(stopped) == ["fit", "--resume", str(out)]
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:

@@ -116,4 +116,4 @@ def first_line(error: Exception, otherwise: str | None = None) -> str:
 
 def shell_command(*words: str | os.PathLike[str]) -> str:
     """A command for a message, quoted so that it can be copied into a shell."""
-    return shlex.join(map(os.fspath, words))
+    return shlex.join([os.fspath(word) for word in words])

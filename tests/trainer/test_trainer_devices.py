@@ -78,7 +78,7 @@ def history(run: Path) -> list[list[float]]:
 
 def probabilities(run: Path) -> np.ndarray:
     from edge_runtime.backends.full_model import load_keras_model
-    from trainer.evaluation.evaluate import predict
+    from trainer.evaluation.answers import predict
 
     random = np.random.RandomState(0)
     return predict(

@@ -51,7 +51,8 @@ from trainer.data.batches import (
 from trainer.data.dataset import index_dataset
 from trainer.data.feeds import validation_feed
 from trainer.data.pixels import Photos
-from trainer.evaluation.evaluate import evaluate_run, predict
+from trainer.evaluation.answers import predict
+from trainer.evaluation.evaluate import evaluate_run
 from trainer.network.backbones import build_base
 from trainer.network.model import (
     LOGITS,

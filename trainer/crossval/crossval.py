@@ -17,7 +17,6 @@ temperature; the rest is learned from.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -224,7 +223,7 @@ def _sum_up(
                     "val": len(fold.val),
                     "test": len(fold.test),
                 },
-                "seconds": _seconds(run),
+                "seconds": rundir.read_environment(run).get("seconds"),
                 "metrics": of,
             }
             for fold, run, of in zip(plan.folds, runs, figures, strict=True)
@@ -244,17 +243,6 @@ def _group_sizes(groups: Sequence[int]) -> list[int]:
 
 def _read_metrics(run: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((run / rundir.METRICS).read_bytes()))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{run}: {rundir.METRICS} is damaged or missing ({error}). Remove the folder, and go "
-            "on with --resume."
-        ) from error
-
-
-def _seconds(run: Path) -> float | None:
-    try:
-        found = json.loads((run / rundir.ENVIRONMENT).read_bytes())["seconds"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return float(found)
+        return rundir.read_metrics(run)
+    except ModelError as error:
+        raise ModelError(f"{error} Remove {run}, and go on with --resume.") from error

@@ -17,6 +17,7 @@ from ..config.schema import Config, EvaluationConfig
 from ..report.html import Report, write_report
 from ..report.photos import confident_mistakes, doubtful_hits, photo_cards
 from ..report.plots import plot_confusion
+from .answers import predict
 from .calibration import (
     answers_above,
     class_thresholds,
@@ -26,16 +27,10 @@ from .calibration import (
     unknown_threshold,
 )
 from .class_maps import class_maps
-from .evaluate import (
-    describe_suspects,
-    part_metrics,
-    predict,
-    read_out_of_fold,
-    shown_suspects,
-)
-from .label_errors import Suspect, find_suspects
+from .evaluate import part_metrics, shown_suspects
+from .label_errors import Suspect, describe_suspects, find_suspects
 from .metrics import check_answers
-from .predictions import Predictions, join, write_predictions
+from .predictions import Predictions, join, read_out_of_fold, write_predictions
 
 if TYPE_CHECKING:
     from ..data.pixels import Photos

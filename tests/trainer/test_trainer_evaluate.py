@@ -63,6 +63,10 @@ def test_figures_with_the_runs_class_order(run, colors):
     assert metrics["per_class"]["green"]["recall"] == 0.75
     assert metrics["per_class"]["grey zone"]["support"] == 0
     assert metrics["confusion_matrix"][1] == [0, 3, 1, 0]
+    assert [row["answer"] for row in metrics["confident_mistakes"]] == ["blue"]
+    assert {key: metrics[key] for key in ("temperature", "unknown", "class_thresholds")} == {
+        "temperature": None, "unknown": None, "class_thresholds": None,
+    }, "an old run has fitted nothing"  # fmt: skip
     assert json.loads(json.dumps(metrics)) == metrics
 
 

@@ -107,7 +107,8 @@ def test_metrics_are_plain_json_and_complete(finished):
     metrics = finished.metrics
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [
-        "val", "test", "train", "temperature", "unknown", "class_thresholds", "label_errors",
+        "val", "test", "train", "temperature", "unknown", "class_thresholds",
+        "confident_mistakes", "doubtful_hits", "label_errors",
     ]  # fmt: skip
     assert [metrics[part]["n"] for part in ("val", "test", "train")] == [30, 36, 18]
     assert metrics["temperature"]["n"] == 30
@@ -142,6 +143,25 @@ def test_the_device_gives_the_calibrated_scores_and_the_same_unknowns(finished):
         assert answer.calibrated_score == pytest.approx(float(row["calibrated_score"]), rel=1e-5)
     known = finished.metrics["unknown"]["parts"]["val"]
     assert sum(not answer.unknown for answer in answers) == round(known["coverage"] * known["n"])
+
+
+def test_the_surest_mistakes_and_the_most_doubtful_hits_are_listed(finished):
+    """Against the table of all answers, by hand."""
+    with open(finished.folder / rundir.PREDICTIONS, newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["part"] != "train"]
+    for key, is_right, sign in (("confident_mistakes", False, -1), ("doubtful_hits", True, 1)):
+        found = finished.metrics[key]
+        chosen = [row for row in rows if (row["label"] == row["answer"]) == is_right]
+        scores = sorted((float(row["score"]) for row in chosen), key=lambda score: sign * score)
+        # Six digits in the table.
+        assert [row["score"] for row in found] == pytest.approx(scores[:12], rel=1e-5)
+        by_path = {row["path"]: row for row in chosen}
+        for row in found:
+            same = {name: by_path[row["path"]][name] for name in ("part", "label", "answer")}
+            assert row == {"path": row["path"], **same, "score": row["score"]}
+    assert (
+        finished.metrics["confident_mistakes"][0]["path"] == finished.parts["test"].samples[0].path
+    )
 
 
 def test_the_planted_label_error_is_the_first_suspect(finished):
@@ -320,10 +340,28 @@ def test_evaluate_writes_the_same_figures_and_a_page(finished, tmp_path):
     assert {key: metrics[key] for key in finished.metrics["val"]} == finished.metrics["val"]
     known = finished.metrics["unknown"]["parts"]["val"]
     assert metrics["unknown"] == {"threshold": finished.info.output.unknown_threshold} | known
+    for key in ("temperature", "class_thresholds"):
+        assert metrics[key] is not None
+    assert metrics["temperature"] == finished.metrics["temperature"]
+    stored = finished.metrics["class_thresholds"]
+    # The photos are those on which the thresholds were fitted, so they do the same to them.
+    assert metrics["class_thresholds"] == {
+        "precision": stored["precision"],
+        "parts": dict.fromkeys(("val", "given"), stored["parts"]["val"]),
+    }
+    mistakes = [row for row in finished.metrics["confident_mistakes"] if row["part"] == "val"]
+    scores = [row["score"] for row in metrics["confident_mistakes"]]
+    assert scores[: len(mistakes)] == [row["score"] for row in mistakes]
+    assert {row["part"] for row in metrics["doubtful_hits"]} == {"given"}
+    assert len(metrics["doubtful_hits"]) == 12
     assert metrics["learned"] == 0
     assert metrics["label_errors"]["suspects"][0]["part"] == "test", "from the file"
     page = check_self_contained(report.read_text(encoding="utf-8"))
     assert {tag for tag, _ in page.tags} >= {"svg", "img", "table"}
+    words = " ".join("".join(page.text).split())
+    assert f"Temperature {metrics['temperature']['value']:.3f}" in words
+    assert f"For a precision of {stored['precision']:.1%}" in words
+    assert "given: precision" in words
 
 
 def page_of(classes: int) -> tuple[str, dict[str, Any], tuple[str, ...]]:

@@ -16,12 +16,13 @@ from ..config.schema import EvaluationConfig
 from ..data.dataset import Sample
 from ..data.folders import PARTS, VAL_ALIASES, class_photos, is_split, listing, sub_folders
 from ..report.html import Report, write_report
-from ..report.photos import confident_mistakes, doubtful_hits, photo_cards, suspect_picture
+from ..report.photos import photo_cards, suspect_picture
 from .answers import answer, count_learned
-from .calibration import known_answers, reliability, scaled
+from .calibration import apply_thresholds, known_answers, reliability, scaled
 from .class_maps import class_maps
 from .label_errors import Suspect, describe_suspects, find_suspects
 from .metrics import classification_metrics
+from .notable import confident_mistakes, describe_photos, doubtful_hits
 from .predictions import Predictions, read_out_of_fold
 
 #: Name of the photos of ``edge-train evaluate`` among the parts.
@@ -73,7 +74,12 @@ def evaluate_run(
 
         - ``skipped``: a list of ``path`` and ``error`` of each photo that could not be read;
         - ``learned``: number of the photos that the run was trained on or that chose its weights;
+        - ``temperature``: as the run fitted it, None where it has none;
         - ``unknown``: what the run's "unknown" threshold does, None where it has none;
+        - ``class_thresholds``: ``precision`` and ``parts``: rows by class of the run's own ``val``
+          part and of these photos, None where the run has no thresholds of classes;
+        - ``confident_mistakes``, ``doubtful_hits``: of
+          :func:`trainer.evaluation.notable.describe_photos`;
         - ``label_errors``: of :func:`trainer.evaluation.label_errors.describe_suspects`.
 
     Raises:
@@ -97,21 +103,22 @@ def evaluate_run(
     metrics["skipped"] = [{"path": path, "error": reason} for path, reason in found.failures]
     digests = [sample.sha256 for sample in found.samples]
     metrics["learned"] = count_learned(run, digests, "the figures flatter it")
-    metrics["unknown"] = None
-    if output.unknown_threshold is not None:
-        surer = scaled(found.probabilities, output.temperature)
-        metrics["unknown"] = {"threshold": output.unknown_threshold} | known_answers(
-            predictions.labels, surer, output.unknown_threshold
-        )
+    metrics |= _as_fitted(run, predictions)
+    shown = EvaluationConfig().shown_photos
+    mistakes, hits = confident_mistakes(predictions, shown), doubtful_hits(predictions, shown)
+    metrics["confident_mistakes"] = describe_photos(predictions, mistakes)
+    metrics["doubtful_hits"] = describe_photos(predictions, hits)
     suspects = find_suspects(predictions if elsewhere is None else elsewhere)
     metrics["label_errors"] = describe_suspects(suspects)
     if report is not None:
-        page = _page(run, data_folder, predictions, metrics, found.model)
-        write_report(
-            replace(page, **shown_suspects(suspects, EvaluationConfig().shown_photos)),
-            report,
-            overwrite,
+        maps = class_maps(found.model)
+        page = replace(
+            _page(run, data_folder, metrics),
+            mistakes=photo_cards(predictions, mistakes, run.info, maps),
+            hits=photo_cards(predictions, hits, run.info, maps),
+            **shown_suspects(suspects, shown),
         )
+        write_report(page, report, overwrite)
     return metrics
 
 
@@ -123,14 +130,27 @@ def shown_suspects(suspects: Sequence[Suspect], shown: int) -> dict[str, Any]:
     }
 
 
-def _page(
-    run: RunDir,
-    data_folder: str | os.PathLike[str],
-    predictions: Predictions,
-    metrics: dict[str, Any],
-    model: Any,
-) -> Report:
-    shown, maps = EvaluationConfig().shown_photos, class_maps(model)
+def _as_fitted(run: RunDir, predictions: Predictions) -> dict[str, Any]:
+    """What the run fitted on its validation photos, and what that does to these."""
+    output, stored, labels = run.info.output, run.metrics(), predictions.labels
+    surer = scaled(predictions.probabilities, output.temperature)
+    unknown, thresholds = None, stored.get("class_thresholds")
+    if output.unknown_threshold is not None:
+        known = known_answers(labels, surer, output.unknown_threshold)
+        unknown = {"threshold": output.unknown_threshold, **known}
+    if thresholds is not None:
+        val = thresholds["parts"]["val"]
+        given = apply_thresholds(labels, surer, run.class_names, val)
+        thresholds = {"precision": thresholds["precision"], "parts": {"val": val, DATA: given}}
+    return {
+        "temperature": stored.get("temperature"),
+        "unknown": unknown,
+        "class_thresholds": thresholds,
+    }
+
+
+def _page(run: RunDir, data_folder: str | os.PathLike[str], metrics: dict[str, Any]) -> Report:
+    """The page without its photos."""
     notes = []
     if metrics["learned"]:
         notes.append(
@@ -144,9 +164,9 @@ def _page(
         subtitle=f"on the photos in {os.fspath(data_folder)}",
         class_names=run.class_names,
         parts={DATA: metrics},
+        temperature=metrics["temperature"],
         unknown=unknown and {**unknown, "rule": rule, "parts": {DATA: unknown}},
-        mistakes=photo_cards(predictions, confident_mistakes(predictions, shown), run.info, maps),
-        hits=photo_cards(predictions, doubtful_hits(predictions, shown), run.info, maps),
+        class_thresholds=metrics["class_thresholds"],
         counts={n: {DATA: row["support"]} for n, row in metrics["per_class"].items()},
         left_out=[{"part": DATA, **row} for row in metrics["skipped"]],
         notes=notes,

@@ -15,11 +15,11 @@ from edge_runtime.manifest import ModelInfo, OutputSpec
 from ..config.io import dump_config
 from ..config.schema import Config, EvaluationConfig
 from ..report.html import Report, write_report
-from ..report.photos import confident_mistakes, doubtful_hits, photo_cards
+from ..report.photos import photo_cards
 from ..report.plots import plot_confusion
 from .answers import predict
 from .calibration import (
-    answers_above,
+    apply_thresholds,
     class_thresholds,
     fit_temperature,
     known_answers,
@@ -30,6 +30,7 @@ from .class_maps import class_maps
 from .evaluate import part_metrics, shown_suspects
 from .label_errors import Suspect, describe_suspects, find_suspects
 from .metrics import check_answers
+from .notable import confident_mistakes, describe_photos, doubtful_hits
 from .predictions import Predictions, join, read_out_of_fold, write_predictions
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def finish_evaluation(
         The description with temperature and "unknown" threshold, and the contents of
         ``metrics.json``: ``val``, ``test`` and ``train`` (None where there is none) as
         :func:`trainer.evaluation.evaluate.part_metrics` gives them, ``temperature``, ``unknown``,
-        ``class_thresholds`` and ``label_errors``.
+        ``class_thresholds``, ``confident_mistakes`` and ``doubtful_hits`` among the test and
+        validation photos (as many as the page shows), and ``label_errors``.
 
     Raises:
         ModelError: The network answers with values that are not numbers.
@@ -95,13 +97,20 @@ def finish_evaluation(
         for part in ("val", "test", "train")
     }
     suspects = suspected_label_errors(answers, elsewhere)
-    metrics |= {**fitted, "label_errors": describe_suspects(suspects)}
+    shown = settings.shown_photos
+    held_out = join([answers[part] for part in ("test", "val") if part in answers])
+    mistakes, hits = confident_mistakes(held_out, shown), doubtful_hits(held_out, shown)
+    metrics |= {
+        **fitted,
+        "confident_mistakes": describe_photos(held_out, mistakes),
+        "doubtful_hits": describe_photos(held_out, hits),
+        "label_errors": describe_suspects(suspects),
+    }
     main = "test" if "test" in answers else "val"
     write_predictions(join(list(answers.values())), folder / rundir.PREDICTIONS, output.temperature)
     matrix = metrics[main]["confusion_matrix"]
     plot_confusion(matrix, info.class_names, folder / rundir.CONFUSION_PLOT)
-    held_out = join([answers[part] for part in ("test", "val") if part in answers])
-    maps, shown = class_maps(model), settings.shown_photos
+    maps = class_maps(model)
     page = Report(
         title=title or folder.name,
         subtitle=(
@@ -113,8 +122,8 @@ def finish_evaluation(
         temperature=fitted["temperature"],
         unknown=fitted["unknown"],
         class_thresholds=fitted["class_thresholds"],
-        mistakes=photo_cards(held_out, confident_mistakes(held_out, shown), info, maps),
-        hits=photo_cards(held_out, doubtful_hits(held_out, shown), info, maps),
+        mistakes=photo_cards(held_out, mistakes, info, maps),
+        hits=photo_cards(held_out, hits, info, maps),
         **shown_suspects(suspects, shown),
         history=history,
         counts=_counts(parts, info),
@@ -184,10 +193,7 @@ def decide(answers: Mapping[str, Predictions], settings: EvaluationConfig) -> di
         labels = answers[part].labels
         if threshold is not None:
             unknown["parts"][part] = known_answers(labels, scores, threshold)
-        by_part[part] = {
-            name: answers_above(labels, scores, index, own[name]["threshold"])
-            for index, name in enumerate(val.class_names)
-        }
+        by_part[part] = apply_thresholds(labels, scores, val.class_names, own)
     return {
         "temperature": temperature,
         "unknown": unknown,

@@ -32,6 +32,12 @@ from trainer.report.html import Report, confusions, history_charts, render
 
 #: Names that a careless page would run, or swallow.
 NAMES = ("<script>alert(1)<", "a&b \"q\" 'x'", "猫 Größe")
+LEFT_OUT = (
+    ("not an image.", "unreadable"),
+    ("The same file is used to measure: a.", "leakage"),
+    ("The same file is used to measure: b.", "leakage"),
+    ("The same file lies in another class: c.", "contradiction"),
+)
 COLORS = np.array([(230, 60, 60), (60, 200, 60), (60, 60, 230)], float)
 SPEC = PreprocessSpec(24, 24)
 ROWS = [
@@ -89,7 +95,10 @@ def finished(tmp_path_factory):
     parts["test"].labels[0] = 2
     folder, model = root / "run", color_model()
     folder.mkdir()
-    left_out = [{"part": "train", "path": str(root / "train/<i>.jpg"), "error": "not an image."}]
+    left_out = [
+        {"part": "train", "path": str(root / f"train/<i>{n}.jpg"), "error": why, "kind": kind}
+        for n, (why, kind) in enumerate(LEFT_OUT)
+    ]
     info, metrics = finish_evaluation(
         folder, model, parts, ModelInfo(NAMES, SPEC), Config(), ROWS, left_out, {"seed": 0}
     )
@@ -260,7 +269,11 @@ def test_the_page_is_whole_and_everything_is_escaped(finished):
     assert tags.count("h1") == 1
     assert tags.count("svg") == 5, "three curves, two reliability diagrams"
     assert {"Most confident mistakes", "Suspected label errors", "Thresholds"} <= set(page.text)
-    assert "<i>.jpg" in shown and "not an image." in shown
+    assert "<i>0.jpg" in shown and all(why in shown for why, _ in LEFT_OUT)
+    left_out = (
+        "4 photos: 1 could not be read, 2 also in a part that measures, 1 also in another class."
+    )
+    assert left_out in shown
     assert f"{finished.metrics['test']['accuracy']:.1%}" in shown
     wrong = 36 + 30 - round(finished.metrics["test"]["accuracy"] * 36)
     wrong -= round(finished.metrics["val"]["accuracy"] * 30)

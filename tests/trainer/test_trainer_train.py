@@ -660,8 +660,13 @@ def test_unreadable_photos_are_left_out_and_listed(data: Path, tmp_path: Path, m
     make_photos(tmp_path / "data" / "train", ("green", "red stripes"), 15, 7)
     bad = tmp_path / "data" / "train" / "green" / "bad.jpg"  # 1 of 31: below 5 %
     bad.write_text("no photo")
+    copied = tmp_path / "data" / "train" / "green" / "photo_000.jpg"
+    shutil.copy(copied, tmp_path / "data" / "val" / "green" / "copy.jpg")
     run = fit(tmp_path / "data", tmp_path / "run", tiny())
-    (entry,) = json.loads((run.path / rundir.ENVIRONMENT).read_text())["left_out"]
+    entry, copy = json.loads((run.path / rundir.ENVIRONMENT).read_text())["left_out"]
+    assert (copy["path"], copy["kind"], entry["kind"]) == (str(copied), "leakage", "unreadable")
+    page = (run.path / rundir.REPORT).read_text(encoding="utf-8")
+    assert "2 photos: 1 could not be read, 1 also in a part that measures." in page
     assert (entry["part"], entry["path"]) == ("train", str(bad))
     assert "not an image" in entry["error"]
     assert str(bad) not in {row.path for row in run.split()}

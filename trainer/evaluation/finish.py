@@ -64,7 +64,9 @@ def finish_evaluation(
         info: Class names and preprocessing.
         config: The configuration.
         history: Rows of ``history.csv``.
-        left_out: ``part``, ``path`` and ``error`` of each photo that could not be read.
+        left_out: Each photo that the training does without: ``part``, ``path``, ``error`` and
+            ``kind``, ``unreadable``, ``leakage`` (the same file is in a part that measures) or
+            ``contradiction`` (it is in another class).
         environment: Versions, machine and whatever else the page should list.
         title: Heading of the page; None for the folder's name.
         out_of_fold: As for :func:`trainer.evaluation.evaluate.evaluate_run`.

@@ -236,12 +236,17 @@ def _load(job: Job, dataset: Dataset, info: ModelInfo, config: Config) -> dict[s
                 f"on. Bring them back, or start again with --overwrite."
             )
         parts[part] = photos
-        left_out += [{"part": part, "path": path, "error": why} for path, why in failures]
+        left_out += [
+            {"part": part, "path": path, "error": why, "kind": "unreadable"}
+            for path, why in failures
+        ]
     if first:
         keep, copies = resolve_duplicates({part: photos.samples for part, photos in parts.items()})
         for copy in copies:
             _log.warning("%s: %s Left out of %s.", copy.path, copy.reason, copy.part)
-        left_out += [{"part": c.part, "path": c.path, "error": c.reason} for c in copies]
+        left_out += [
+            {"part": c.part, "path": c.path, "error": c.reason, "kind": c.kind} for c in copies
+        ]
         parts = {part: _only(photos, keep[part]) for part, photos in parts.items()}
         write_parts(job.folder, dataset, {part: photos.samples for part, photos in parts.items()})
         job.note({"left_out": left_out})

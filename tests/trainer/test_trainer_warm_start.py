@@ -31,7 +31,8 @@ from trainer.network.warm_start import (
     warn_of_known_photos,
 )
 from trainer.training.callbacks import EpochLog
-from trainer.training.fit import fit, resolve, resume
+from trainer.training.fit import fit, resume
+from trainer.training.resolve import resolve
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 

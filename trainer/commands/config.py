@@ -54,7 +54,7 @@ def config(
 
     chosen = load_config(file, None, assignments, preset)
     if resolved:
-        from ..training.fit import resolve
+        from ..training.resolve import resolve
 
         chosen = resolve(chosen)
     data = chosen.model_dump(mode="json")

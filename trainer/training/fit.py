@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,10 @@ from ..devices import backend, gpus
 from ..doctor import quick_findings, resolve_duplicates
 from ..doctor.report import brief
 from ..evaluation.finish import finish_evaluation
-from ..network.backbones import build_base, get_backbone
-from ..network.model import FLOAT32, fine_tune_index
+from ..network.model import FLOAT32
 from ..network.network import Network, build_network
-from ..network.warm_start import resolve_start, start_facts, start_network, warn_of_known_photos
-from ..network.weights import WeightsSource, check_weights
+from ..network.warm_start import start_facts, start_network, warn_of_known_photos
+from ..network.weights import WeightsSource
 from ..packages import check_packages
 from ..report.plots import plot_history
 from ..tracking.tracking import start_tracking
@@ -37,6 +35,7 @@ from .environment import describe_environment
 from .job import Job, resume_job, start_job, write_config, write_parts
 from .phases import Training
 from .precision import Trial, choose_policy, try_steps
+from .resolve import resolve
 from .stopping import patient_signals
 
 _log = logging.getLogger("trainer")
@@ -93,7 +92,7 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
     Args:
         dataset: The photos of each part.
         out: Run directory to write.
-        config: Of :func:`resolve`.
+        config: Of :func:`trainer.training.resolve.resolve`.
         overwrite: As for :func:`fit`.
 
     Raises:
@@ -130,30 +129,6 @@ def resume(out: AnyPath, overwrite: bool = False) -> RunDir:
         refuse_existing(job.out, bool(job.read()["overwrite"]))
         _refuse_other(job.out)
         return _run(job)
-
-
-def resolve(config: Config) -> Config:
-    """Fill in what follows: input size, index of ``fine_tune_at``, absolute paths.
-
-    Raises:
-        UsageError: Unknown backbone, no such weights file or layer.
-    """
-    backbone = get_backbone(config.model.backbone)
-    if config.model.from_run is None:
-        check_weights(config.model.weights)
-    else:
-        config = resolve_start(config)
-    update: dict[str, Any] = {}
-    if os.path.isfile(config.model.weights):
-        update["weights"] = os.path.abspath(config.model.weights)
-    at = config.model.fine_tune_at
-    if at is None and not config.from_scratch:
-        update["fine_tune_at"] = backbone.fine_tune_at
-    elif isinstance(at, (float, str)):
-        update["fine_tune_at"] = fine_tune_index(build_base(backbone, 32), at)
-    image = config.image.model_copy(update={"size": config.image.size or backbone.size})
-    model = config.model.model_copy(update=update)
-    return config.model_copy(update={"image": image, "model": model})
 
 
 def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:

@@ -245,6 +245,8 @@ def test_commands_in_messages_can_be_copied(tmp_path: Path, make_photos) -> None
     unfinished(out).mkdir()
     stopped = run("evaluate", out, root / "train").stderr
     assert command_in(stopped) == ["fit", "--resume", str(out)]
+    begun = run("fit", root / "train", "--out", out, *TINY).stderr
+    assert command_in(begun) == ["fit", "--resume", str(out)]
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:

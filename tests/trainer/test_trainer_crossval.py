@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import importlib.util
 import json
 import math
@@ -21,7 +22,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from edge_runtime import rundir
-from edge_runtime.errors import DatasetError, MissingComponent, OutputExists, UsageError
+from edge_runtime.errors import (
+    DatasetError,
+    MissingComponent,
+    OutputExists,
+    SystemFailure,
+    UsageError,
+)
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir, unfinished
 from trainer.cli import cli
@@ -320,6 +327,21 @@ def test_the_parent_needs_no_keras() -> None:
     assert done.stdout == "set()\n"
 
 
+def test_planning_needs_no_keras_either(data: Path) -> None:
+    code = (
+        "import sys; from trainer.config.io import load_config\n"
+        "from trainer.crossval.plan import make_plan\n"
+        "config = load_config(None, {'model.weights': 'none'}, ['image.size=32'])\n"
+        "assert len(make_plan(sys.argv[1], config, 2, 1).folds) == 2\n"
+        "print({'keras', 'tensorflow', 'jax'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(data)],
+        cwd=Path(crossval.__file__).parents[2], check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "set()\n"
+
+
 # --- the whole, with a small network
 
 
@@ -400,6 +422,17 @@ def test_group_by_keeps_photos_in_one_fold(data: Path, tiny_backbone) -> None:
         for fold in plan.folds:
             assert len(members & set(fold.test)) in (0, 4)
             assert len(members & set(fold.val)) in (0, 4)
+
+
+def test_other_machines_need_no_working_folder(
+    data: Path, tiny_backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path is relative to the folder in which the command was typed, and to no other."""
+    monkeypatch.chdir(data.parent)
+    plan = make_plan(data.name, tiny(), folds=2, repeats=1)
+    for fold in plan.folds:
+        for samples in plan.dataset(fold).parts.values():
+            assert all(Path(sample.path).is_relative_to(data) for sample in samples)
 
 
 def test_the_parts_of_a_fold_are_those_of_the_plan(validated: Any) -> None:
@@ -507,6 +540,41 @@ def test_what_was_interrupted_goes_on(
     assert trained == ["repeat-1-fold-1", "repeat-1-fold-2"]
     assert (out / "folds" / "repeat-1-fold-1" / rundir.METRICS).read_bytes() == before
     assert result["pooled"]["n"] == 17
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), SystemFailure),
+        (RuntimeError("a bug"), RuntimeError),
+    ],
+)
+def test_how_to_go_on_is_said_whatever_happened(
+    data: Path, tmp_path: Path, tiny_backbone, monkeypatch, caplog, error, shown
+) -> None:
+    def fail(task: FoldTask) -> None:
+        raise error
+
+    monkeypatch.setattr(crossval, "train_fold", fail)
+    with pytest.raises(shown):
+        cross_validate(data, tmp_path / "cv", tiny(), folds=2)
+    assert "Stopped with 0 of 2 trainings whole. Go on with the same command" in caplog.text
+
+
+def test_a_fold_does_not_say_how_to_go_on_with_itself(
+    data: Path, tmp_path: Path, tiny_backbone, monkeypatch, caplog
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.training.phases.run_phase", stop)
+    caplog.set_level("INFO", "trainer")
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(data, tmp_path / "cv", tiny(), folds=2)
+    assert (unfinished(tmp_path / "cv") / "folds" / "repeat-1-fold-1.unfinished").is_dir()
+    assert "repeat-1-fold-1: " in caplog.text, "its other lines are there"
+    assert "fit --resume" not in caplog.text
+    assert "Go on with the same command and --resume" in caplog.text
 
 
 # --- as it is typed

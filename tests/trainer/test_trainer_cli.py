@@ -282,6 +282,14 @@ def test_the_package_offers_its_functions_lazily() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.parametrize("name", ["fit", "crossval"])
+def test_commands_that_train_share_their_options(name: str) -> None:
+    """Each of them has an option for every key, and no two options of one name."""
+    options = [p.name for p in cli.commands[name].params if isinstance(p, click.Option)]
+    assert {"preset", "config", "assignments", *KEYS} <= set(options)
+    assert len(set(options)) == len(options)
+
+
 def test_every_option_of_fit_stands_for_a_key() -> None:
     from trainer.config.schema import Config
 

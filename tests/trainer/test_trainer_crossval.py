@@ -23,6 +23,7 @@ from PIL import Image
 
 from edge_runtime import rundir
 from edge_runtime.errors import (
+    DataError,
     DatasetError,
     MissingComponent,
     OutputExists,
@@ -32,7 +33,7 @@ from edge_runtime.errors import (
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir, unfinished
 from trainer.cli import cli
-from trainer.config.io import load_config
+from trainer.config.io import load_config, read_config
 from trainer.config.schema import Config
 from trainer.crossval import crossval, parallel
 from trainer.crossval.crossval import cross_validate
@@ -49,7 +50,8 @@ from trainer.crossval.parallel import run_all, threads_each
 from trainer.crossval.plan import make_plan
 from trainer.crossval.table import format_crossval
 from trainer.evaluation.intervals import wilson
-from trainer.evaluation.predictions import Predictions, read_predictions
+from trainer.evaluation.predictions import Predictions, read_predictions, write_predictions
+from trainer.training.fit import fit
 
 SIDE = 32
 
@@ -476,6 +478,45 @@ def test_the_table_and_evaluate_take_it(validated: Any, data: Path) -> None:
     done = CliRunner().invoke(cli, [*arguments, str(out / "predictions.csv"), "--json"])
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["label_errors"] == result["label_errors"]
+
+
+def test_fit_looks_for_label_errors_in_the_out_of_fold_answers(
+    validated: Any, data: Path, tmp_path: Path, tiny_backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, result = validated
+    monkeypatch.chdir(out)
+    run = fit(data, tmp_path / "run", tiny("evaluation.out_of_fold=predictions.csv"))
+    assert run.metrics()["label_errors"] == result["label_errors"]
+    assert read_config(run.path / rundir.CONFIG).evaluation.out_of_fold == f"{out}/predictions.csv"
+
+
+@pytest.mark.parametrize("file", ["nowhere.csv", "folds.csv", "others.csv"])
+def test_out_of_fold_answers_of_no_use_are_refused_before_the_training(
+    validated: Any, data: Path, tmp_path: Path, tiny_backbone, monkeypatch, file: str
+) -> None:
+    """Also before an interrupted training is thrown away."""
+    out, _ = validated
+    write_predictions(answers(cat1=0.2, dog2=0.4), tmp_path / "others.csv")
+    folder = tmp_path if file == "others.csv" else out
+    monkeypatch.setattr("trainer.training.fit.start_job", lambda *_: pytest.fail("began"))
+    with pytest.raises((UsageError, DataError), match=file):
+        fit(data, tmp_path / "run", tiny(f"evaluation.out_of_fold={folder / file}"), True)
+    assert not (tmp_path / "run.unfinished").exists()
+
+
+def test_the_folds_themselves_take_no_out_of_fold_answers(
+    data: Path, tmp_path: Path, tiny_backbone, monkeypatch
+) -> None:
+    tasks: list[FoldTask] = []
+
+    def note(task: FoldTask) -> None:
+        tasks.append(task)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crossval, "train_fold", note)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(data, tmp_path / "cv", tiny("evaluation.out_of_fold=old.csv"), folds=2)
+    assert tasks[0].config.evaluation.out_of_fold is None
 
 
 def test_an_existing_result_stays(validated: Any, data: Path, tmp_path: Path) -> None:

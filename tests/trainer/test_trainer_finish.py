@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from trainer.data.dataset import Sample
 from trainer.evaluation.class_maps import class_maps
 from trainer.evaluation.evaluate import evaluate_run
 from trainer.evaluation.finish import decide, finish_evaluation
-from trainer.evaluation.predictions import Predictions, read_predictions
+from trainer.evaluation.predictions import Predictions, read_predictions, write_predictions
 from trainer.report.html import Report, confusions, history_charts, render
 
 #: Names that a careless page would run, or swallow.
@@ -181,6 +182,27 @@ def test_the_planted_label_error_is_the_first_suspect(finished):
     flags = [suspect["learned"] for suspect in suspects]
     assert flags == sorted(flags), "training photos come last and are marked"
     assert all(suspect["learned"] == (suspect["part"] == "train") for suspect in suspects)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_label_errors_come_from_out_of_fold_answers_where_there_are_some(
+    finished, tmp_path, caplog, there
+):
+    """A file that went away while the network was trained costs its suspects, not the training."""
+    every = read_predictions(finished.folder / rundir.PREDICTIONS).of("train", "val")
+    probabilities = np.where(np.arange(3) == every.labels[:, None], 0.8, 0.1).astype(np.float32)
+    probabilities[4] = 0.05
+    probabilities[4, (every.labels[4] + 1) % 3] = 0.9
+    file = tmp_path / "oof.csv"
+    if there:
+        write_predictions(replace(every, probabilities=probabilities), file)
+    config = Config.model_validate({"evaluation": {"out_of_fold": str(file)}})
+    parts = {part: finished.parts[part] for part in ("train", "val")}
+    info = ModelInfo(NAMES, SPEC)
+    _, metrics = finish_evaluation(tmp_path, finished.model, parts, info, config, [], [], {})
+    paths = [suspect["path"] for suspect in metrics["label_errors"]["suspects"]]
+    assert (paths == [every.paths[4]]) == there
+    assert ("oof.csv: no such file" in caplog.text) != there
 
 
 def test_maps_in_closed_form_are_grad_cam(finished):

@@ -55,6 +55,19 @@ def run(tmp_path_factory) -> RunDir:
     return write_run(tmp_path_factory.mktemp("runs") / "old", config, OLD)
 
 
+def test_answers_for_other_photos_are_not_taken_over(run: RunDir, tmp_path: Path) -> None:
+    """They are about the photos of that run, which may be others, in other classes."""
+    old = tmp_path / "old"
+    shutil.copytree(run.path, old)
+    config = read_config(old / rundir.CONFIG)
+    evaluation = config.evaluation.model_copy(update={"out_of_fold": "/x.csv", "precision": 0.7})
+    text = dump_config(config.model_copy(update={"evaluation": evaluation}))
+    (old / rundir.CONFIG).write_text(text)
+    found = small(from_run=old).evaluation
+    assert (found.out_of_fold, found.precision) == (None, 0.7)
+    assert small("evaluation.out_of_fold=y.csv", from_run=old).evaluation.out_of_fold == "y.csv"
+
+
 def write_run(folder: Path, config: Config, names: Sequence[str]) -> RunDir:
     folder.mkdir()
     network = build_network(config, len(names))

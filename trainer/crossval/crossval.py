@@ -152,7 +152,7 @@ def _train(
     plan: Plan, folder: Path, jobs: int | None, backend: Backend, keep_models: bool
 ) -> None:  # fmt: skip
     evaluation = plan.config.evaluation.model_copy(
-        update={"train_photos": False, "shown_photos": 0}
+        update={"train_photos": False, "shown_photos": 0, "out_of_fold": None}
     )
     tasks = []
     for fold in plan.folds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime import rundir
+from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import ModelInfo, OutputSpec
 
 from ..config.io import dump_config
@@ -33,6 +35,8 @@ from .metrics import check_answers
 from .notable import confident_mistakes, describe_photos, doubtful_hits
 from .predictions import Predictions, join, read_out_of_fold, write_predictions
 
+_log = logging.getLogger("trainer")
+
 if TYPE_CHECKING:
     from ..data.pixels import Photos
 
@@ -50,7 +54,6 @@ def finish_evaluation(
     left_out: Sequence[Mapping[str, str]],
     environment: Mapping[str, Any],
     title: str | None = None,
-    out_of_fold: str | os.PathLike[str] | None = None,
 ) -> tuple[ModelInfo, dict[str, Any]]:
     """Evaluate a trained network and write what a person looks at.
 
@@ -69,7 +72,6 @@ def finish_evaluation(
             ``contradiction`` (it is in another class).
         environment: Versions, machine and whatever else the page should list.
         title: Heading of the page; None for the folder's name.
-        out_of_fold: As for :func:`trainer.evaluation.evaluate.evaluate_run`.
 
     Returns:
         The description with temperature and "unknown" threshold, and the contents of
@@ -83,7 +85,6 @@ def finish_evaluation(
         MissingComponent: A package of the extra ``train`` is missing.
     """
     settings = config.evaluation
-    elsewhere = None if out_of_fold is None else read_out_of_fold(out_of_fold, info.class_names)
     answers = {
         part: answer_part(model, parts[part], info, part, config.batch_size)
         for part in ("val", "test", "train")
@@ -98,7 +99,7 @@ def finish_evaluation(
         part: part_metrics(answers[part], output.temperature) if part in answers else None
         for part in ("val", "test", "train")
     }
-    suspects = suspected_label_errors(answers, elsewhere)
+    suspects = suspected_label_errors(answers, _out_of_fold(settings, info))
     shown = settings.shown_photos
     held_out = join([answers[part] for part in ("test", "val") if part in answers])
     mistakes, hits = confident_mistakes(held_out, shown), doubtful_hits(held_out, shown)
@@ -223,6 +224,19 @@ def suspected_label_errors(
     if "train" in answers:
         found += find_suspects(answers["train"], learned=True)
     return found
+
+
+def _out_of_fold(settings: EvaluationConfig, info: ModelInfo) -> Predictions | None:
+    """What networks that had not seen the photos said; None where nothing (any more) tells it."""
+    if settings.out_of_fold is None:
+        return None
+    try:
+        return read_out_of_fold(settings.out_of_fold, info.class_names)
+    except (UsageError, DataError) as error:  # it was there when the training began
+        _log.warning(
+            "%s Suspected label errors are looked for in this network's own answers.", error
+        )
+        return None
 
 
 def _counts(parts: Mapping[str, Photos], info: ModelInfo) -> dict[str, dict[str, int]]:

@@ -23,6 +23,7 @@ from ..devices import backend, gpus
 from ..doctor import quick_findings, resolve_duplicates
 from ..doctor.report import brief
 from ..evaluation.finish import finish_evaluation
+from ..evaluation.predictions import read_out_of_fold
 from ..network.model import FLOAT32
 from ..network.network import Network, build_network
 from ..network.warm_start import start_facts, start_network, warn_of_known_photos
@@ -103,6 +104,8 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
         write_config(folder, config)
         write_parts(folder, dataset, dataset.parts)
 
+    if config.evaluation.out_of_fold is not None:  # looked at now, because it is used at the end
+        read_out_of_fold(config.evaluation.out_of_fold, dataset.class_names)
     facts = {"class_names": dataset.class_names, "overwrite": overwrite}
     facts |= start_facts(config, dataset.class_names, out)
     with patient_signals(), start_job(out, overwrite, prepare, facts) as job:

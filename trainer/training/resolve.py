@@ -31,6 +31,10 @@ def resolve(config: Config) -> Config:
         update["fine_tune_at"] = backbone.fine_tune_at
     elif isinstance(at, (float, str)):
         update["fine_tune_at"] = fine_tune_index(build_base(backbone, 32), at)
+    evaluation = config.evaluation
+    if evaluation.out_of_fold is not None:
+        file = os.path.abspath(evaluation.out_of_fold)
+        evaluation = evaluation.model_copy(update={"out_of_fold": file})
     image = config.image.model_copy(update={"size": config.image.size or backbone.size})
     model = config.model.model_copy(update=update)
-    return config.model_copy(update={"image": image, "model": model})
+    return config.model_copy(update={"image": image, "model": model, "evaluation": evaluation})

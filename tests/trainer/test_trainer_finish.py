@@ -232,6 +232,25 @@ def test_another_head_falls_back_to_gradients_and_none_without_a_feature_map():
     assert class_maps(flat) is None
 
 
+def test_a_map_of_a_single_place_is_no_map(finished, tmp_path):
+    """The last feature map of a backbone at 32 pixels; it would lie over the photo like a veil."""
+    from edge_runtime.backends.full_model import import_keras
+
+    keras = import_keras()
+    image = keras.Input((SPEC.height, SPEC.width, 3))
+    place = keras.layers.AveragePooling2D(SPEC.height)(image)
+    scores = keras.layers.Dense(3, activation="softmax")
+    model = keras.Model(image, scores(keras.layers.GlobalAveragePooling2D()(place)))
+    scores.set_weights([np.eye(3) / 32, np.zeros(3)])
+    assert class_maps(model) is None
+    parts = {"train": finished.parts["train"], "val": finished.parts["test"]}
+    finish_evaluation(tmp_path, model, parts, ModelInfo(NAMES, SPEC), Config(), [], [], {})
+    text = (tmp_path / rundir.REPORT).read_text(encoding="utf-8")
+    check_self_contained(text)
+    assert '<div class="pictures n1">' in text
+    assert "heat maps" not in text
+
+
 class _Reader(HTMLParser):
     """What a page is made of; unbalanced elements are an error."""
 

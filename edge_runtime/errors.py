@@ -20,6 +20,9 @@ Libraries raise these; only the command lines turn them into messages and exit c
 
 from __future__ import annotations
 
+import os
+import shlex
+
 
 class EdgeError(Exception):
     """Base of every error that the toolkit raises on purpose.
@@ -109,3 +112,8 @@ def first_line(error: Exception, otherwise: str | None = None) -> str:
         otherwise: What stands for an empty message; None for the name of the error's type.
     """
     return (str(error).strip() or otherwise or type(error).__name__).splitlines()[0]
+
+
+def shell_command(*words: str | os.PathLike[str]) -> str:
+    """A command for a message, quoted so that it can be copied into a shell."""
+    return shlex.join([os.fspath(word) for word in words])

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError, UsageError
+from .errors import ModelError, UsageError, shell_command
 from .files import atomic_file
 from .manifest import ModelInfo
 
@@ -88,7 +88,7 @@ class RunDir:
         if not root.is_dir():
             hint = ""
             if unfinished(root).is_dir():
-                hint = f" Its training was interrupted; go on with: edge-train fit --resume {root}"
+                hint = f" Its training was interrupted; go on with: {resume_command(root)}"
             raise UsageError(f"{root}: no such run directory.{hint}")
         missing = [name for name in _REQUIRED if not (root / name).is_file()]
         if missing:
@@ -117,10 +117,11 @@ class RunDir:
 
     def metrics(self) -> dict[str, Any]:
         """Contents of ``metrics.json``: keys ``val`` and ``test``, the latter may be None."""
-        data = _read_json(self.path / METRICS)
-        if not isinstance(data, dict):
-            raise ModelError(f"{self.path / METRICS}: expected an object.")
-        return data
+        return read_metrics(self.path)
+
+    def environment(self) -> dict[str, Any]:
+        """Contents of ``environment.json``; empty where it is missing, as in a copy without it."""
+        return read_environment(self.path)
 
     def split(self, part: str | None = None) -> list[SplitRow]:
         """Photos of one part (``train``, ``val``, ``test``), or of all."""
@@ -138,6 +139,35 @@ def unfinished(path: str | os.PathLike[str]) -> Path:
     """Where the training of a run is until it is finished."""
     root = Path(path)
     return root.with_name(root.name + UNFINISHED)
+
+
+def resume_command(path: str | os.PathLike[str]) -> str:
+    """The command that goes on with the training of a run, for messages."""
+    return shell_command("edge-train", "fit", "--resume", path)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read ``metrics.json``.
+
+    Raises:
+        ModelError: It is damaged or missing.
+    """
+    file = folder / METRICS
+    if not file.is_file():
+        raise ModelError(f"{file}: missing.")
+    data = _read_json(file)
+    if not isinstance(data, dict):
+        raise ModelError(f"{file}: expected an object.")
+    return data
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Read ``environment.json``; empty where it is missing or damaged: no figure depends on it."""
+    try:
+        data = json.loads((folder / ENVIRONMENT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def read_split(file: Path) -> list[SplitRow]:

@@ -24,6 +24,7 @@ from trainer.augmentation.randaugment import OPERATIONS, draw_strengths
 from trainer.augmentation.warp import Warp
 from trainer.config.io import dump_config, load_config
 from trainer.config.schema import AugmentConfig
+from trainer.data.dataset import index_dataset
 
 SEED = 3
 GREY = np.array([0.299, 0.587, 0.114])
@@ -574,6 +575,7 @@ _SCRIPT = """
 import sys, numpy as np, keras
 from trainer.augmentation.augment import Augmentation
 from trainer.config.schema import AugmentConfig
+from trainer.data.dataset import index_dataset
 assert "tensorflow" not in sys.modules and keras.backend.backend() == "jax"
 colors = np.load(sys.argv[1])
 augmentation = Augmentation(AugmentConfig(level="heavy", erasing=1, mixup=1, cutmix=1))
@@ -657,6 +659,23 @@ def test_preview_shows_the_photos_as_preprocessed_and_level_none_leaves_them(
     top = 3 * 16 + 8
     for left in (8, 8 + 128 + 8):
         np.testing.assert_array_equal(sheet[top : top + 128 : 4, left : left + 128 : 4], pixels)
+
+
+def test_preview_chooses_from_the_photos_that_fit_would_train_on(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    """Groups of photo_00x.jpg and photo_00x.png change the split."""
+    key = "data.group_by='_00([0-4])|_00([5-9])'"
+    options = ("--out", tmp_path / "grid.png", "--count", 200, "--views", 1, "--json")
+    code, stdout, stderr = preview(photo_folder, *options, "--preset", "fast", "--set", key)
+    assert code == 0, stderr
+    shown = {photo["path"] for photo in json.loads(stdout)["photos"]}
+    ratios, pattern = (0.8, 0.1, 0.1), "_00([0-4])|_00([5-9])"
+    parts = [
+        {sample.path for sample in index_dataset(photo_folder, ratios, 0, group_by).parts["train"]}
+        for group_by in (pattern, None)
+    ]
+    assert shown == parts[0] != parts[1]
 
 
 def test_preview_passes_over_what_cannot_be_read(photo_folder: Path, tmp_path: Path) -> None:

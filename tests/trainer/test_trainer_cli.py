@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from edge_runtime.backends.full_model import load_keras_model
 from edge_runtime.console import EdgeCommand
 from edge_runtime.errors import UsageError
-from edge_runtime.rundir import RunDir
+from edge_runtime.rundir import RunDir, unfinished
 from trainer.cli import cli
 from trainer.commands.fit import summarize
 from trainer.commands.options import KEYS
@@ -226,6 +227,28 @@ def test_ctrl_c_while_training(tmp_path: Path, make_photos) -> None:
     assert f"edge-train fit --resume {out}" in early.stderr
 
 
+def command_in(text: str) -> list[str]:
+    """The words of the command that a message ends with, as a shell takes them."""
+    return shlex.split(text[text.rindex("edge-train ") :])[1:]
+
+
+def test_commands_in_messages_can_be_copied(tmp_path: Path, make_photos) -> None:
+    """Folders whose names have a blank and a quote."""
+    root = tmp_path / "Anna's photos"
+    make_photos(root / "train", ("green", "red stripes"), count=4)
+    out = tmp_path / "Anna's run"
+    refused = run("fit", root, "--out", out).stderr
+    assert command_in(refused) == ["split", str(root / "train"), "NEW_FOLDER"]
+    (root / "train" / "green" / "cut.jpg").write_bytes(b"")
+    moved = run("check", root / "train", "--quarantine", tmp_path / "to look at").stdout
+    assert command_in(moved) == ["check", "--undo", str(tmp_path / "to look at")]
+    unfinished(out).mkdir()
+    stopped = run("evaluate", out, root / "train").stderr
+    assert command_in(stopped) == ["fit", "--resume", str(out)]
+    begun = run("fit", root / "train", "--out", out, *TINY).stderr
+    assert command_in(begun) == ["fit", "--resume", str(out)]
+
+
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     script = (
         "import sys; from trainer.cli import cli\n"
@@ -257,6 +280,14 @@ def test_the_package_offers_its_functions_lazily() -> None:
         "except AttributeError as error: assert 'nothing' in str(error)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("name", ["fit", "crossval"])
+def test_commands_that_train_share_their_options(name: str) -> None:
+    """Each of them has an option for every key, and no two options of one name."""
+    options = [p.name for p in cli.commands[name].params if isinstance(p, click.Option)]
+    assert {"preset", "config", "assignments", *KEYS} <= set(options)
+    assert len(set(options)) == len(options)
 
 
 def test_every_option_of_fit_stands_for_a_key() -> None:

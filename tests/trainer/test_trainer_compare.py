@@ -175,6 +175,9 @@ def test_an_old_run_without_history_and_environment(photos, bad, good, tmp_path)
     found = compare_runs(RunDir.open(tmp_path / "old"), good)
     assert (found["a"]["epochs"], found["a"]["seconds"]) == (None, None)
     assert "epochs" not in format_comparison(found).splitlines()[1]
+    (tmp_path / "old" / rundir.ENVIRONMENT).write_text("[cut off")
+    assert RunDir.open(tmp_path / "old").environment() == {}
+    assert good.environment() == {"seconds": 12.5}
 
 
 def test_command(good, bad):

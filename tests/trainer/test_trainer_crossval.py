@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import importlib.util
 import json
 import math
@@ -21,12 +22,18 @@ from click.testing import CliRunner
 from PIL import Image
 
 from edge_runtime import rundir
-from edge_runtime.backends.full_model import import_keras
-from edge_runtime.errors import DatasetError, MissingComponent, OutputExists, UsageError
+from edge_runtime.errors import (
+    DataError,
+    DatasetError,
+    MissingComponent,
+    OutputExists,
+    SystemFailure,
+    UsageError,
+)
 from edge_runtime.files import sha256_file
 from edge_runtime.rundir import RunDir, unfinished
 from trainer.cli import cli
-from trainer.config.io import load_config
+from trainer.config.io import load_config, read_config
 from trainer.config.schema import Config
 from trainer.crossval import crossval, parallel
 from trainer.crossval.crossval import cross_validate
@@ -43,8 +50,8 @@ from trainer.crossval.parallel import run_all, threads_each
 from trainer.crossval.plan import make_plan
 from trainer.crossval.table import format_crossval
 from trainer.evaluation.intervals import wilson
-from trainer.evaluation.predictions import Predictions, read_predictions
-from trainer.network.backbones import BACKBONES, Backbone
+from trainer.evaluation.predictions import Predictions, read_predictions, write_predictions
+from trainer.training.fit import fit
 
 SIDE = 32
 
@@ -322,23 +329,22 @@ def test_the_parent_needs_no_keras() -> None:
     assert done.stdout == "set()\n"
 
 
-# --- the whole, with a network of two layers
+def test_planning_needs_no_keras_either(data: Path) -> None:
+    code = (
+        "import sys; from trainer.config.io import load_config\n"
+        "from trainer.crossval.plan import make_plan\n"
+        "config = load_config(None, {'model.weights': 'none'}, ['image.size=32'])\n"
+        "assert len(make_plan(sys.argv[1], config, 2, 1).folds) == 2\n"
+        "print({'keras', 'tensorflow', 'jax'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(data)],
+        cwd=Path(crossval.__file__).parents[2], check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "set()\n"
 
 
-@pytest.fixture(scope="module")
-def tiny_backbone():
-    """A real backbone takes ten seconds to trace."""
-    keras = import_keras()
-
-    def build(include_top: bool, weights: None, input_tensor):
-        found = keras.layers.Rescaling(1 / 255, name="rescaling")(input_tensor)
-        found = keras.layers.Conv2D(8, 3, strides=4, activation="relu", name="conv")(found)
-        return keras.Model(input_tensor, found)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", Backbone("tiny", "Tiny"))
-        patch.setattr(keras.applications, "Tiny", build, raising=False)
-        yield
+# --- the whole, with a small network
 
 
 def tiny(*assignments: str) -> Config:
@@ -420,6 +426,17 @@ def test_group_by_keeps_photos_in_one_fold(data: Path, tiny_backbone) -> None:
             assert len(members & set(fold.val)) in (0, 4)
 
 
+def test_other_machines_need_no_working_folder(
+    data: Path, tiny_backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path is relative to the folder in which the command was typed, and to no other."""
+    monkeypatch.chdir(data.parent)
+    plan = make_plan(data.name, tiny(), folds=2, repeats=1)
+    for fold in plan.folds:
+        for samples in plan.dataset(fold).parts.values():
+            assert all(Path(sample.path).is_relative_to(data) for sample in samples)
+
+
 def test_the_parts_of_a_fold_are_those_of_the_plan(validated: Any) -> None:
     """What fold 1 holds out is its test part, and fold 2 has trained or validated on it."""
     out, _ = validated
@@ -461,6 +478,45 @@ def test_the_table_and_evaluate_take_it(validated: Any, data: Path) -> None:
     done = CliRunner().invoke(cli, [*arguments, str(out / "predictions.csv"), "--json"])
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["label_errors"] == result["label_errors"]
+
+
+def test_fit_looks_for_label_errors_in_the_out_of_fold_answers(
+    validated: Any, data: Path, tmp_path: Path, tiny_backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, result = validated
+    monkeypatch.chdir(out)
+    run = fit(data, tmp_path / "run", tiny("evaluation.out_of_fold=predictions.csv"))
+    assert run.metrics()["label_errors"] == result["label_errors"]
+    assert read_config(run.path / rundir.CONFIG).evaluation.out_of_fold == f"{out}/predictions.csv"
+
+
+@pytest.mark.parametrize("file", ["nowhere.csv", "folds.csv", "others.csv"])
+def test_out_of_fold_answers_of_no_use_are_refused_before_the_training(
+    validated: Any, data: Path, tmp_path: Path, tiny_backbone, monkeypatch, file: str
+) -> None:
+    """Also before an interrupted training is thrown away."""
+    out, _ = validated
+    write_predictions(answers(cat1=0.2, dog2=0.4), tmp_path / "others.csv")
+    folder = tmp_path if file == "others.csv" else out
+    monkeypatch.setattr("trainer.training.fit.start_job", lambda *_: pytest.fail("began"))
+    with pytest.raises((UsageError, DataError), match=file):
+        fit(data, tmp_path / "run", tiny(f"evaluation.out_of_fold={folder / file}"), True)
+    assert not (tmp_path / "run.unfinished").exists()
+
+
+def test_the_folds_themselves_take_no_out_of_fold_answers(
+    data: Path, tmp_path: Path, tiny_backbone, monkeypatch
+) -> None:
+    tasks: list[FoldTask] = []
+
+    def note(task: FoldTask) -> None:
+        tasks.append(task)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crossval, "train_fold", note)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(data, tmp_path / "cv", tiny("evaluation.out_of_fold=old.csv"), folds=2)
+    assert tasks[0].config.evaluation.out_of_fold is None
 
 
 def test_an_existing_result_stays(validated: Any, data: Path, tmp_path: Path) -> None:
@@ -525,6 +581,41 @@ def test_what_was_interrupted_goes_on(
     assert trained == ["repeat-1-fold-1", "repeat-1-fold-2"]
     assert (out / "folds" / "repeat-1-fold-1" / rundir.METRICS).read_bytes() == before
     assert result["pooled"]["n"] == 17
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), SystemFailure),
+        (RuntimeError("a bug"), RuntimeError),
+    ],
+)
+def test_how_to_go_on_is_said_whatever_happened(
+    data: Path, tmp_path: Path, tiny_backbone, monkeypatch, caplog, error, shown
+) -> None:
+    def fail(task: FoldTask) -> None:
+        raise error
+
+    monkeypatch.setattr(crossval, "train_fold", fail)
+    with pytest.raises(shown):
+        cross_validate(data, tmp_path / "cv", tiny(), folds=2)
+    assert "Stopped with 0 of 2 trainings whole. Go on with the same command" in caplog.text
+
+
+def test_a_fold_does_not_say_how_to_go_on_with_itself(
+    data: Path, tmp_path: Path, tiny_backbone, monkeypatch, caplog
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.training.phases.run_phase", stop)
+    caplog.set_level("INFO", "trainer")
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(data, tmp_path / "cv", tiny(), folds=2)
+    assert (unfinished(tmp_path / "cv") / "folds" / "repeat-1-fold-1.unfinished").is_dir()
+    assert "repeat-1-fold-1: " in caplog.text, "its other lines are there"
+    assert "fit --resume" not in caplog.text
+    assert "Go on with the same command and --resume" in caplog.text
 
 
 # --- as it is typed

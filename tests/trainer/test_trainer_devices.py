@@ -37,25 +37,17 @@ elif int(devices) > 1:
     tf.config.set_logical_device_configuration(cpu, parts)
 from edge_runtime.backends.full_model import import_keras
 keras = import_keras()
-from trainer.network.backbones import BACKBONES, Backbone
 from trainer.config.io import load_config
 from trainer.training.fit import fit
+sys.path.insert(0, "tests/trainer")
+import tiny
 
-def tiny(include_top, weights, input_tensor):
-    layers = keras.layers
-    found = layers.Rescaling(1 / 255)(input_tensor)
-    for number in (1, 2):
-        found = layers.Conv2D(8, 3, strides=4, name=f"conv_{number}")(found)
-        found = layers.BatchNormalization(name=f"norm_{number}")(found)
-        found = layers.ReLU()(found)
-    return keras.Model(input_tensor, found)
-
-keras.applications.Tiny = tiny
-BACKBONES["tiny"] = Backbone("tiny", "Tiny", fine_tune_at=0)
+tiny.install()
 weights = out + ".weights.h5"
 keras.utils.set_random_seed(0)
-tiny(False, None, keras.Input((32, 32, 3), name="image")).save_weights(weights)
+tiny.build(False, None, keras.Input((32, 32, 3), name="image")).save_weights(weights)
 options = {"model.backbone": "tiny", "model.weights": weights, "image.size": 32, "batch_size": 8}
+options["model.fine_tune_at"] = 0
 assignments = ["head.epochs=2", "finetune.epochs=2", "model.dropout=0", "finetune.learning_rate=0.01"]
 assignments += [f"strategy={strategy}", "callbacks.early_stopping_patience=0"]
 fit(data, out, load_config(None, options, assignments))
@@ -86,7 +78,7 @@ def history(run: Path) -> list[list[float]]:
 
 def probabilities(run: Path) -> np.ndarray:
     from edge_runtime.backends.full_model import load_keras_model
-    from trainer.evaluation.evaluate import predict
+    from trainer.evaluation.answers import predict
 
     random = np.random.RandomState(0)
     return predict(

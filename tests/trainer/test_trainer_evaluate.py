@@ -14,7 +14,8 @@ from PIL import Image
 from edge_runtime import rundir
 from edge_runtime.errors import DatasetError, ModelError, UsageError
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
-from trainer.evaluation.evaluate import evaluate_run, predict
+from trainer.evaluation.answers import predict
+from trainer.evaluation.evaluate import evaluate_run
 
 #: Index order is not the alphabet's, as after a training folder with other names.
 NAMES = ("red", "green", "blue", "grey zone")
@@ -62,6 +63,10 @@ def test_figures_with_the_runs_class_order(run, colors):
     assert metrics["per_class"]["green"]["recall"] == 0.75
     assert metrics["per_class"]["grey zone"]["support"] == 0
     assert metrics["confusion_matrix"][1] == [0, 3, 1, 0]
+    assert [row["answer"] for row in metrics["confident_mistakes"]] == ["blue"]
+    assert {key: metrics[key] for key in ("temperature", "unknown", "class_thresholds")} == {
+        "temperature": None, "unknown": None, "class_thresholds": None,
+    }, "an old run has fitted nothing"  # fmt: skip
     assert json.loads(json.dumps(metrics)) == metrics
 
 
@@ -161,3 +166,17 @@ def test_a_model_that_contradicts_its_run(run, colors, tmp_path):
     rundir.write_info(folder, ModelInfo((*NAMES, "fifth"), PreprocessSpec(20, 16)))
     with pytest.raises(ModelError, match="4 scores for 5 class names"):
         evaluate_run(rundir.RunDir.open(folder), colors)
+
+
+@pytest.mark.parametrize(("limit", "kept"), [("null", 11), ("0", 0)])
+def test_decoded_photos_are_kept_as_the_run_was_told(
+    run, colors, tmp_path, monkeypatch, limit, kept
+):
+    folder, cache = tmp_path / "own", tmp_path / "cache"
+    shutil.copytree(run.path, folder)
+    (folder / rundir.CONFIG).write_text(f"cache:\n  limit_gb: {limit}\n")
+    monkeypatch.setenv("EDGE_CLASSIFY_CACHE", str(cache))
+    evaluate_run(rundir.RunDir.open(folder), colors)
+    pixels = sum(file.stat().st_size for file in cache.rglob("pixels.bin"))
+    # Of 16 x 20 pixels; the blue photo among the green ones is a copy, which is kept once.
+    assert pixels == kept * 16 * 20 * 3

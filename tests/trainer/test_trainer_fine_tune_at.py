@@ -11,7 +11,7 @@ from trainer.commands.fit import fit
 from trainer.commands.options import parse_layer
 from trainer.config.io import load_config
 from trainer.network.backbones import BACKBONES, build_base
-from trainer.training.fit import resolve
+from trainer.training.resolve import resolve
 
 
 @pytest.mark.parametrize(

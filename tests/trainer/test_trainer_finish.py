@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,11 +28,17 @@ from trainer.data.dataset import Sample
 from trainer.evaluation.class_maps import class_maps
 from trainer.evaluation.evaluate import evaluate_run
 from trainer.evaluation.finish import decide, finish_evaluation
-from trainer.evaluation.predictions import Predictions, read_predictions
+from trainer.evaluation.predictions import Predictions, read_predictions, write_predictions
 from trainer.report.html import Report, confusions, history_charts, render
 
 #: Names that a careless page would run, or swallow.
 NAMES = ("<script>alert(1)<", "a&b \"q\" 'x'", "猫 Größe")
+LEFT_OUT = (
+    ("not an image.", "unreadable"),
+    ("The same file is used to measure: a.", "leakage"),
+    ("The same file is used to measure: b.", "leakage"),
+    ("The same file lies in another class: c.", "contradiction"),
+)
 COLORS = np.array([(230, 60, 60), (60, 200, 60), (60, 60, 230)], float)
 SPEC = PreprocessSpec(24, 24)
 ROWS = [
@@ -89,7 +96,10 @@ def finished(tmp_path_factory):
     parts["test"].labels[0] = 2
     folder, model = root / "run", color_model()
     folder.mkdir()
-    left_out = [{"part": "train", "path": str(root / "train/<i>.jpg"), "error": "not an image."}]
+    left_out = [
+        {"part": "train", "path": str(root / f"train/<i>{n}.jpg"), "error": why, "kind": kind}
+        for n, (why, kind) in enumerate(LEFT_OUT)
+    ]
     info, metrics = finish_evaluation(
         folder, model, parts, ModelInfo(NAMES, SPEC), Config(), ROWS, left_out, {"seed": 0}
     )
@@ -107,7 +117,8 @@ def test_metrics_are_plain_json_and_complete(finished):
     metrics = finished.metrics
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [
-        "val", "test", "train", "temperature", "unknown", "class_thresholds", "label_errors",
+        "val", "test", "train", "temperature", "unknown", "class_thresholds",
+        "confident_mistakes", "doubtful_hits", "label_errors",
     ]  # fmt: skip
     assert [metrics[part]["n"] for part in ("val", "test", "train")] == [30, 36, 18]
     assert metrics["temperature"]["n"] == 30
@@ -144,6 +155,25 @@ def test_the_device_gives_the_calibrated_scores_and_the_same_unknowns(finished):
     assert sum(not answer.unknown for answer in answers) == round(known["coverage"] * known["n"])
 
 
+def test_the_surest_mistakes_and_the_most_doubtful_hits_are_listed(finished):
+    """Against the table of all answers, by hand."""
+    with open(finished.folder / rundir.PREDICTIONS, newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["part"] != "train"]
+    for key, is_right, sign in (("confident_mistakes", False, -1), ("doubtful_hits", True, 1)):
+        found = finished.metrics[key]
+        chosen = [row for row in rows if (row["label"] == row["answer"]) == is_right]
+        scores = sorted((float(row["score"]) for row in chosen), key=lambda score: sign * score)
+        # Six digits in the table.
+        assert [row["score"] for row in found] == pytest.approx(scores[:12], rel=1e-5)
+        by_path = {row["path"]: row for row in chosen}
+        for row in found:
+            same = {name: by_path[row["path"]][name] for name in ("part", "label", "answer")}
+            assert row == {"path": row["path"], **same, "score": row["score"]}
+    assert (
+        finished.metrics["confident_mistakes"][0]["path"] == finished.parts["test"].samples[0].path
+    )
+
+
 def test_the_planted_label_error_is_the_first_suspect(finished):
     suspects = finished.metrics["label_errors"]["suspects"]
     assert suspects[0]["path"] == finished.parts["test"].samples[0].path
@@ -152,6 +182,27 @@ def test_the_planted_label_error_is_the_first_suspect(finished):
     flags = [suspect["learned"] for suspect in suspects]
     assert flags == sorted(flags), "training photos come last and are marked"
     assert all(suspect["learned"] == (suspect["part"] == "train") for suspect in suspects)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_label_errors_come_from_out_of_fold_answers_where_there_are_some(
+    finished, tmp_path, caplog, there
+):
+    """A file that went away while the network was trained costs its suspects, not the training."""
+    every = read_predictions(finished.folder / rundir.PREDICTIONS).of("train", "val")
+    probabilities = np.where(np.arange(3) == every.labels[:, None], 0.8, 0.1).astype(np.float32)
+    probabilities[4] = 0.05
+    probabilities[4, (every.labels[4] + 1) % 3] = 0.9
+    file = tmp_path / "oof.csv"
+    if there:
+        write_predictions(replace(every, probabilities=probabilities), file)
+    config = Config.model_validate({"evaluation": {"out_of_fold": str(file)}})
+    parts = {part: finished.parts[part] for part in ("train", "val")}
+    info = ModelInfo(NAMES, SPEC)
+    _, metrics = finish_evaluation(tmp_path, finished.model, parts, info, config, [], [], {})
+    paths = [suspect["path"] for suspect in metrics["label_errors"]["suspects"]]
+    assert (paths == [every.paths[4]]) == there
+    assert ("oof.csv: no such file" in caplog.text) != there
 
 
 def test_maps_in_closed_form_are_grad_cam(finished):
@@ -179,6 +230,25 @@ def test_another_head_falls_back_to_gradients_and_none_without_a_feature_map():
     assert found.shape == (2, 6, 6)
     flat = keras.Model(image, layers.Dense(2, activation="softmax")(layers.Flatten()(image)))
     assert class_maps(flat) is None
+
+
+def test_a_map_of_a_single_place_is_no_map(finished, tmp_path):
+    """The last feature map of a backbone at 32 pixels; it would lie over the photo like a veil."""
+    from edge_runtime.backends.full_model import import_keras
+
+    keras = import_keras()
+    image = keras.Input((SPEC.height, SPEC.width, 3))
+    place = keras.layers.AveragePooling2D(SPEC.height)(image)
+    scores = keras.layers.Dense(3, activation="softmax")
+    model = keras.Model(image, scores(keras.layers.GlobalAveragePooling2D()(place)))
+    scores.set_weights([np.eye(3) / 32, np.zeros(3)])
+    assert class_maps(model) is None
+    parts = {"train": finished.parts["train"], "val": finished.parts["test"]}
+    finish_evaluation(tmp_path, model, parts, ModelInfo(NAMES, SPEC), Config(), [], [], {})
+    text = (tmp_path / rundir.REPORT).read_text(encoding="utf-8")
+    check_self_contained(text)
+    assert '<div class="pictures n1">' in text
+    assert "heat maps" not in text
 
 
 class _Reader(HTMLParser):
@@ -240,7 +310,11 @@ def test_the_page_is_whole_and_everything_is_escaped(finished):
     assert tags.count("h1") == 1
     assert tags.count("svg") == 5, "three curves, two reliability diagrams"
     assert {"Most confident mistakes", "Suspected label errors", "Thresholds"} <= set(page.text)
-    assert "<i>.jpg" in shown and "not an image." in shown
+    assert "<i>0.jpg" in shown and all(why in shown for why, _ in LEFT_OUT)
+    left_out = (
+        "4 photos: 1 could not be read, 2 also in a part that measures, 1 also in another class."
+    )
+    assert left_out in shown
     assert f"{finished.metrics['test']['accuracy']:.1%}" in shown
     wrong = 36 + 30 - round(finished.metrics["test"]["accuracy"] * 36)
     wrong -= round(finished.metrics["val"]["accuracy"] * 30)
@@ -320,10 +394,28 @@ def test_evaluate_writes_the_same_figures_and_a_page(finished, tmp_path):
     assert {key: metrics[key] for key in finished.metrics["val"]} == finished.metrics["val"]
     known = finished.metrics["unknown"]["parts"]["val"]
     assert metrics["unknown"] == {"threshold": finished.info.output.unknown_threshold} | known
+    for key in ("temperature", "class_thresholds"):
+        assert metrics[key] is not None
+    assert metrics["temperature"] == finished.metrics["temperature"]
+    stored = finished.metrics["class_thresholds"]
+    # The photos are those on which the thresholds were fitted, so they do the same to them.
+    assert metrics["class_thresholds"] == {
+        "precision": stored["precision"],
+        "parts": dict.fromkeys(("val", "given"), stored["parts"]["val"]),
+    }
+    mistakes = [row for row in finished.metrics["confident_mistakes"] if row["part"] == "val"]
+    scores = [row["score"] for row in metrics["confident_mistakes"]]
+    assert scores[: len(mistakes)] == [row["score"] for row in mistakes]
+    assert {row["part"] for row in metrics["doubtful_hits"]} == {"given"}
+    assert len(metrics["doubtful_hits"]) == 12
     assert metrics["learned"] == 0
     assert metrics["label_errors"]["suspects"][0]["part"] == "test", "from the file"
     page = check_self_contained(report.read_text(encoding="utf-8"))
     assert {tag for tag, _ in page.tags} >= {"svg", "img", "table"}
+    words = " ".join("".join(page.text).split())
+    assert f"Temperature {metrics['temperature']['value']:.3f}" in words
+    assert f"For a precision of {stored['precision']:.1%}" in words
+    assert "given: precision" in words
 
 
 def page_of(classes: int) -> tuple[str, dict[str, Any], tuple[str, ...]]:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from trainer.evaluation.metrics import classification_metrics
-from trainer.report.plots import format_metrics_table, plot_confusion, plot_history
+from trainer.report.plots import plot_confusion, plot_history
+from trainer.report.text import cut, format_metrics_table, table
 
 
 def rows(phases):
@@ -94,3 +95,22 @@ def test_table_is_aligned_for_any_letters():
     assert lines[4].split() == ["猫", "1.000", "0.500", "0.667", "2"]
     # The Chinese letter takes two columns and one character.
     assert len(lines[1]) == len(lines[2]) == len(lines[3]) == len(lines[4]) + 1
+
+
+def test_columns_of_any_table():
+    lines = table(("class", "n"), [("猫", 12345), ("ä long name", "-")])
+    assert lines == ["class            n", "猫           12345", "ä long name      -"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("cat", "cat"), ("kitten", "kitt…"), ("猫猫", "猫猫"), ("猫猫猫", "猫猫…")],
+)
+def test_a_name_is_cut_to_columns(text, expected):
+    assert cut(text, 5) == expected
+
+
+def test_tables_need_no_pictures():
+    code = "import sys, trainer.report.text; print({'matplotlib', 'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

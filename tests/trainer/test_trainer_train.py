@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tiny import FEATURES, TINY
 
 from benchmarks.perf import kill_and_resume
 from edge_runtime import rundir
@@ -50,8 +51,9 @@ from trainer.data.batches import (
 from trainer.data.dataset import index_dataset
 from trainer.data.feeds import validation_feed
 from trainer.data.pixels import Photos
-from trainer.evaluation.evaluate import evaluate_run, predict
-from trainer.network.backbones import BACKBONES, Backbone, build_base
+from trainer.evaluation.answers import predict
+from trainer.evaluation.evaluate import evaluate_run
+from trainer.network.backbones import build_base
 from trainer.network.model import (
     LOGITS,
     build_classifier,
@@ -70,8 +72,9 @@ from trainer.training.phases import Training
 from trainer.training.precision import try_steps
 from trainer.training.progress import Progress
 
-SIDE, FEATURES = 32, 8
-TINY = Backbone("tiny", "Tiny", fine_tune_at=1)
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
+SIDE = 32
 FILES = {
     "tensorboard",
     rundir.CONFIG,
@@ -91,26 +94,6 @@ FILES = {
 HISTORY_COLUMNS = (
     "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_backbone():
-    """A backbone of two convolutions; the real ones take ten seconds each to trace."""
-    keras = import_keras()
-
-    def build(include_top: bool, weights: None, input_tensor):
-        layers = keras.layers
-        found = layers.Rescaling(1 / 255, name="rescaling")(input_tensor)
-        for number in (1, 2):
-            found = layers.Conv2D(FEATURES, 3, strides=4, name=f"conv_{number}")(found)
-            found = layers.BatchNormalization(name=f"norm_{number}")(found)
-            found = layers.ReLU(name=f"relu_{number}")(found)
-        return keras.Model(input_tensor, found)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", TINY)
-        patch.setattr(keras.applications, "Tiny", build, raising=False)
-        yield
 
 
 def tiny(*assignments: str, weights: object = "none") -> Config:
@@ -141,7 +124,7 @@ def data(tmp_path_factory, make_photos) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
+def weights(tmp_path_factory, tiny_backbone) -> Path:
     """A weights file; random, which is as good as any for what is tested here."""
     import_keras().utils.set_random_seed(0)
     file = tmp_path_factory.mktemp("weights") / "small.weights.h5"
@@ -677,8 +660,13 @@ def test_unreadable_photos_are_left_out_and_listed(data: Path, tmp_path: Path, m
     make_photos(tmp_path / "data" / "train", ("green", "red stripes"), 15, 7)
     bad = tmp_path / "data" / "train" / "green" / "bad.jpg"  # 1 of 31: below 5 %
     bad.write_text("no photo")
+    copied = tmp_path / "data" / "train" / "green" / "photo_000.jpg"
+    shutil.copy(copied, tmp_path / "data" / "val" / "green" / "copy.jpg")
     run = fit(tmp_path / "data", tmp_path / "run", tiny())
-    (entry,) = json.loads((run.path / rundir.ENVIRONMENT).read_text())["left_out"]
+    entry, copy = json.loads((run.path / rundir.ENVIRONMENT).read_text())["left_out"]
+    assert (copy["path"], copy["kind"], entry["kind"]) == (str(copied), "leakage", "unreadable")
+    page = (run.path / rundir.REPORT).read_text(encoding="utf-8")
+    assert "2 photos: 1 could not be read, 1 also in a part that measures." in page
     assert (entry["part"], entry["path"]) == ("train", str(bad))
     assert "not an image" in entry["error"]
     assert str(bad) not in {row.path for row in run.split()}

@@ -19,7 +19,7 @@ from edge_runtime.rundir import RunDir, SplitRow
 from trainer.config.io import dump_config, load_config, read_config
 from trainer.config.schema import Config
 from trainer.data.dataset import Sample
-from trainer.network.backbones import BACKBONES, Backbone, build_base, get_backbone
+from trainer.network.backbones import build_base, get_backbone
 from trainer.network.model import LOGITS, build_classifier, precision
 from trainer.network.network import build_network
 from trainer.network.warm_start import (
@@ -31,30 +31,13 @@ from trainer.network.warm_start import (
     warn_of_known_photos,
 )
 from trainer.training.callbacks import EpochLog
-from trainer.training.fit import fit, resolve, resume
+from trainer.training.fit import fit, resume
+from trainer.training.resolve import resolve
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 NAME, SIDE = "tiny", 32
 OLD = ("blue dots", "green", "red stripes")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_backbone():
-    """A backbone of two convolutions; the real ones take ten seconds each to trace."""
-    keras = import_keras()
-
-    def build(include_top: bool, weights: None, input_tensor):
-        layers = keras.layers
-        found = layers.Rescaling(1 / 255, name="rescaling")(input_tensor)
-        for number in (1, 2):
-            found = layers.Conv2D(8, 3, strides=4, name=f"conv_{number}")(found)
-            found = layers.BatchNormalization(name=f"norm_{number}")(found)
-            found = layers.ReLU(name=f"relu_{number}")(found)
-        return keras.Model(input_tensor, found)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, NAME, Backbone(NAME, "Tiny", fine_tune_at=1))
-        patch.setattr(keras.applications, "Tiny", build, raising=False)
-        yield
 
 
 def small(*assignments: str, **options: object) -> Config:
@@ -70,6 +53,19 @@ def run(tmp_path_factory) -> RunDir:
     """A run as ``fit`` leaves it, as far as a warm start reads it; its weights are random."""
     config = resolve(small("image.fit=pad", "augment.level=light", "seed=3", "head.epochs=4"))
     return write_run(tmp_path_factory.mktemp("runs") / "old", config, OLD)
+
+
+def test_answers_for_other_photos_are_not_taken_over(run: RunDir, tmp_path: Path) -> None:
+    """They are about the photos of that run, which may be others, in other classes."""
+    old = tmp_path / "old"
+    shutil.copytree(run.path, old)
+    config = read_config(old / rundir.CONFIG)
+    evaluation = config.evaluation.model_copy(update={"out_of_fold": "/x.csv", "precision": 0.7})
+    text = dump_config(config.model_copy(update={"evaluation": evaluation}))
+    (old / rundir.CONFIG).write_text(text)
+    found = small(from_run=old).evaluation
+    assert (found.out_of_fold, found.precision) == (None, 0.7)
+    assert small("evaluation.out_of_fold=y.csv", from_run=old).evaluation.out_of_fold == "y.csv"
 
 
 def write_run(folder: Path, config: Config, names: Sequence[str]) -> RunDir:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from ..data.dataset import Sample
 from ..devices import to_numpy
 from ..report.fonts import font_families
 from ..report.plots import new_figure, save_figure
+from ..report.text import cut
 from .augment import Augmentation
 
 _log = logging.getLogger("trainer")
@@ -201,19 +201,7 @@ def _caption(shares: np.ndarray, class_names: Sequence[str], width: int) -> list
     """A line for each class that a picture shows."""
     order = [index for index in np.argsort(-shares, kind="stable") if shares[index] >= 0.005]
     if len(order) == 1:
-        return [_fitting(class_names[order[0]], width)]
+        return [cut(class_names[order[0]], width // _LETTER)]
     return [
-        f"{shares[index]:.0%} {_fitting(class_names[index], width - 5 * _LETTER)}"
-        for index in order
+        f"{shares[index]:.0%} {cut(class_names[index], width // _LETTER - 5)}" for index in order
     ]
-
-
-def _fitting(name: str, width: int) -> str:
-    """A name, cut to a width in pixels."""
-    found, room = "", width // _LETTER
-    for letter in name:
-        room -= 1 + (unicodedata.east_asian_width(letter) in "FW")
-        if room < 0:
-            return found[:-1] + "…"
-        found += letter
-    return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
 from edge_runtime.console import EdgeCommand, json_option, overwrite_option, print_json
 
-_LEVELS = ("none", "light", "medium", "heavy")
+from ..config.levels import Level
+from .options import source_options
 
 
 @click.command(
@@ -16,17 +19,8 @@ _LEVELS = ("none", "light", "medium", "heavy")
 )
 @click.argument("data", metavar="DATA")
 @click.option("--out", required=True, metavar="FILE", help="PNG file to write.")
-@click.option("--level", type=click.Choice(_LEVELS), help="Same as --set augment.level=...")
-@click.option(
-    "--config", metavar="FILE", help="YAML file, or the name of a shipped preset such as demo."
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any key of the configuration, e.g. augment.mixup=0.2 or image.size=96.",
-)
+@click.option("--level", type=click.Choice(get_args(Level)), help="Same as --set augment.level=...")
+@source_options
 @click.option(
     "--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Photos, a row each."
 )
@@ -40,6 +34,7 @@ def augment_preview(
     data: str,
     out: str,
     level: str | None,
+    preset: str | None,
     config: str | None,
     assignments: tuple[str, ...],
     count: int,
@@ -62,10 +57,10 @@ def augment_preview(
 
     refuse_existing(out, overwrite)
     given = {"augment.level": level, "seed": seed}
-    chosen = load_config(config, given, assignments)
+    chosen = load_config(config, given, assignments, preset)
     size = chosen.image.size or get_backbone(chosen.model.backbone).size
     spec = chosen.image.model_copy(update={"size": size}).spec()
-    dataset = index_dataset(data, chosen.data.ratios, chosen.seed)
+    dataset = index_dataset(data, chosen.data.ratios, chosen.seed, chosen.data.group_by)
     samples, names = dataset.parts["train"], dataset.class_names
     indices, pixels = choose_photos(samples, count, spec, chosen.seed)
     preview = make_preview(samples, indices, pixels, len(names), views, chosen.augment, chosen.seed)

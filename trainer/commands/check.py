@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.console import EdgeCommand, json_option, print_json
-from edge_runtime.errors import DatasetError, UsageError
+from edge_runtime.errors import DatasetError, UsageError, shell_command
 
 if TYPE_CHECKING:
     from ..doctor.examine import Examination
@@ -83,9 +83,8 @@ def _check(data: str, aside: str | None, kinds: tuple[str, ...], as_json: bool) 
         moved = {} if aside is None else {"quarantine": aside, "moved": _as_list(moves)}
         print_json({**examination.as_dict(), **moved})
     elif aside is not None:
-        click.echo(
-            f"{aside}: {len(moves)} files moved here. Back again: edge-train check --undo {aside}"
-        )
+        back = shell_command("edge-train", "check", "--undo", aside)
+        click.echo(f"{aside}: {len(moves)} files moved here. Back again: {back}")
     _fail_if_errors(examination, moves)
 
 

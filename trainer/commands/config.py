@@ -10,17 +10,11 @@ from edge_runtime.console import EdgeCommand, json_option, overwrite_option, pri
 from edge_runtime.errors import UsageError
 from edge_runtime.files import atomic_file
 
+from .options import source_options
+
 
 @click.command(cls=EdgeCommand, example="edge-train config --preset best --out own.yaml")
-@click.option("--preset", metavar="NAME", help="Values of a shipped preset, see --list.")
-@click.option("--config", "file", metavar="FILE", help="YAML file; goes over the preset.")
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any key, e.g. head.learning_rate=0.001. Goes over preset and file.",
-)
+@source_options
 @click.option(
     "--resolved",
     is_flag=True,
@@ -32,7 +26,7 @@ from edge_runtime.files import atomic_file
 @json_option()
 def config(
     preset: str | None,
-    file: str | None,
+    config: str | None,
     assignments: tuple[str, ...],
     resolved: bool,
     as_list: bool,
@@ -45,26 +39,26 @@ def config(
     Without options these are the defaults. What is printed is a file for --config.
     """
     if as_list:
-        if preset or file or assignments or resolved or out:
+        if preset or config or assignments or resolved or out:
             raise UsageError("--list goes with nothing but --json.")
         _list_presets(as_json)
         return
     from ..config.comments import commented_yaml
     from ..config.io import load_config
 
-    chosen = load_config(file, None, assignments, preset)
+    chosen = load_config(config, None, assignments, preset)
     if resolved:
-        from ..training.fit import resolve
+        from ..training.resolve import resolve
 
         chosen = resolve(chosen)
     data = chosen.model_dump(mode="json")
     if out is not None:
         with atomic_file(out, overwrite) as temporary:
-            temporary.write_text(commented_yaml(chosen, _title(preset, file)), encoding="utf-8")
+            temporary.write_text(commented_yaml(chosen, _title(preset, config)), encoding="utf-8")
     if as_json:
         print_json(data)
     elif out is None:
-        click.echo(commented_yaml(chosen, _title(preset, file)), nl=False)
+        click.echo(commented_yaml(chosen, _title(preset, config)), nl=False)
 
 
 def _title(preset: str | None, file: str | None) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import click
 
 from edge_runtime.console import EdgeCommand, json_option, overwrite_option, print_json
 
+from ..crossval.parallel import Backend
 from .options import config_options, given_keys
-
-if TYPE_CHECKING:
-    from ..crossval.parallel import Backend
 
 
 @click.command(
@@ -43,16 +41,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--backend",
-    type=click.Choice(["loky", "ray", "dask"]),
+    type=click.Choice(get_args(Backend)),
     default="loky",
     help="What runs the folds: processes of this machine (loky), or the cluster that RAY_ADDRESS "
     "or DASK_SCHEDULER_ADDRESS names, whose machines see DATA and FOLDER under the same paths.",
-)
-@click.option(
-    "--group-by",
-    metavar="REGEX",
-    help="Photos for whose names this matches the same text stay in one fold, e.g. '^([^_]+)_'. "
-    "Equal files always do.",
 )
 @click.option("--keep-models", is_flag=True, help="Keep the network of each fold.")
 @click.option(
@@ -70,7 +62,6 @@ def crossval(
     repeats: int,
     jobs: int | None,
     backend: Backend,
-    group_by: str | None,
     keep_models: bool,
     resume: bool,
     preset: str | None,
@@ -83,21 +74,20 @@ def crossval(
     """Train and measure on each of several folds of the photos in DATA.
 
     DATA holds a folder for each class; or train/, val/ and perhaps test/, of which test is left
-    alone and the others are put together. Each fold is trained as by fit: the photos that it holds
-    out measure it and choose nothing; a share of the others (that of data.ratios) chooses the best
-    epoch. FOLDER then has the mean, spread and 95 % interval of each figure (crossval.json), an
-    answer for each photo by a network that had not seen it (predictions.csv, also for evaluate
-    --out-of-fold), and a folder for each fold.
+    alone and the others are put together. Equal files always share a fold. Each fold is trained as
+    by fit: the photos that it holds out measure it and choose nothing; a share of the others (that
+    of data.ratios) chooses the best epoch. FOLDER then has the mean, spread and 95 % interval of each
+    figure (crossval.json), an answer for each photo by a network that had not seen it
+    (predictions.csv, also for --out-of-fold of fit and evaluate), and a folder for each fold.
     """
     from ..config.io import load_config
     from ..crossval.crossval import cross_validate
     from ..crossval.table import format_crossval
 
-    given = given_keys(options) | {"data.group_by": group_by}
     result = cross_validate(
         data,
         out,
-        load_config(config, given, assignments, preset),
+        load_config(config, given_keys(options), assignments, preset),
         folds,
         repeats,
         1 if jobs is None and backend == "loky" else jobs,

@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Accuracy, calibration and figures for each class of RUN on a folder of class folders."""
     from ..evaluation.evaluate import evaluate_run
-    from ..report.plots import format_metrics_table
+    from ..report.text import format_metrics_table
 
     opened = RunDir.open(run)
     if out is not None:

@@ -29,6 +29,12 @@ from .options import config_options, given_keys
     help="Start from the weights of this finished run: more photos, or other classes, of which it "
     "keeps those of the same name. Its configuration takes the place of the defaults.",
 )
+@click.option(
+    "--out-of-fold",
+    metavar="FILE",
+    help="Predictions of crossval for these photos (predictions.csv), in which label errors are then "
+    "looked for.",
+)
 @config_options
 @overwrite_option("an existing run")
 @json_option()
@@ -37,6 +43,7 @@ def fit(
     out: str | None,
     resume: str | None,
     from_run: str | None,
+    out_of_fold: str | None,
     preset: str | None,
     config: str | None,
     assignments: tuple[str, ...],
@@ -54,7 +61,7 @@ def fit(
     from ..training import fit as train
 
     if resume is not None:
-        named = [data, out, from_run, preset, config, *assignments, *options.values()]
+        named = [data, out, from_run, out_of_fold, preset, config, *assignments, *options.values()]
         if any(value is not None for value in named):
             raise UsageError(
                 "--resume goes on with a training as it was begun: give nothing but the run (and "
@@ -66,7 +73,8 @@ def fit(
     else:
         from ..config.io import load_config
 
-        given = given_keys(options) | {"model.from_run": from_run}
+        given = given_keys(options)
+        given |= {"model.from_run": from_run, "evaluation.out_of_fold": out_of_fold}
         chosen = load_config(config, given, assignments, preset)
         run = train.fit(data, out, chosen, overwrite)
     out = out or str(run.path)

@@ -1,9 +1,9 @@
-"""The options that stand for keys of the configuration; every command that trains has them."""
+"""The options that make up the configuration, shared by the commands that need one."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -19,10 +19,11 @@ KEYS = {
     "batch_size": "batch_size",
     "head_epochs": "head.epochs",
     "finetune_epochs": "finetune.epochs",
+    "group_by": "data.group_by",
     "seed": "seed",
 }
 
-_OPTIONS = (
+_SOURCES = (
     click.option(
         "--preset",
         metavar="NAME",
@@ -36,8 +37,11 @@ _OPTIONS = (
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any key of the configuration, e.g. head.learning_rate=0.001. Goes over the options.",
+        help="Any key of the configuration, e.g. head.learning_rate=0.001. Goes over all else.",
     ),
+)
+
+_KEYS = (
     click.option("--backbone", metavar="NAME", help="Network. Default: efficientnetb0."),
     click.option(
         "--weights",
@@ -65,13 +69,28 @@ _OPTIONS = (
         "as 0.7, or the beginning of a name such as block5. Default: the backbone's own, see "
         "`edge-train backbones`.",
     ),
+    click.option(
+        "--group-by",
+        metavar="REGEX",
+        help="Photos for whose names this matches the same text, e.g. '^([^_]+)_', stay in one part "
+        "(of crossval: in one fold).",
+    ),
     click.option("--seed", type=int, metavar="N", help="Of everything random. Default: 0."),
 )
 
 
+def source_options(command: _Command) -> _Command:
+    """Give a command ``preset``, ``config`` and ``assignments``."""
+    return _with(_SOURCES, command)
+
+
 def config_options(command: _Command) -> _Command:
-    """Give a command ``preset``, ``config``, ``assignments`` and the options of :data:`KEYS`."""
-    for option in reversed(_OPTIONS):
+    """Give a command :func:`source_options` and the options of :data:`KEYS`."""
+    return source_options(_with(_KEYS, command))
+
+
+def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed(options):
         command = option(command)
     return command
 

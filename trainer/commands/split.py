@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from edge_runtime.console import EdgeCommand, json_option, overwrite_option, print_json
 from edge_runtime.errors import UsageError
 
+from ..data.placing import Link
+
 if TYPE_CHECKING:
-    from ..data.placing import Link
     from ..data.split import SplitPlan
 
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--link",
-    type=click.Choice(["copy", "hard", "symlink"]),
+    type=click.Choice(get_args(Link)),
     default="copy",
     show_default=True,
     help="Copy the photos, or give them a second name, or link to their absolute paths.",

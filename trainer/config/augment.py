@@ -1,9 +1,10 @@
-"""The section ``augment`` of the configuration, and its levels."""
+"""The section ``augment`` of the configuration."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from .levels import LEVELS, Level
 from .types import (
     Field,
     Fraction,
@@ -14,20 +15,6 @@ from .types import (
     model_validator,
 )
 
-#: What the levels of augmentation change, apart from ``medium``, which is the defaults below.
-_AUGMENT_LEVELS: dict[str, dict[str, Any]] = {
-    "none": {
-        "area": (1, 1), "ratio": (1, 1), "rotation": 0, "flip": False,
-        "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0,
-    },
-    "light": {
-        "area": (0.8, 1), "ratio": (0.9, 1.11), "rotation": 5,
-        "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0,
-    },
-    "medium": {},
-    "heavy": {"randaugment_ops": 2, "erasing": 0.25},
-}  # fmt: skip
-
 
 class AugmentConfig(Section):
     """Random changes of training photos; each is drawn evenly from its range, photo by photo."""
@@ -35,7 +22,7 @@ class AugmentConfig(Section):
     #: How much is changed: ``none``, ``light``, ``medium``, or ``heavy`` (``medium`` with
     #: RandAugment and random erasing). A key below that is set goes over the level; null: the
     #: level's own. The defaults are those of ``medium``.
-    level: Literal["none", "light", "medium", "heavy"] = "medium"
+    level: Level = "medium"
     #: Share of the photo's area that is seen, from and to; above 1 zooms out (edges mirrored).
     area: PositiveRange = (0.6, 1.0)
     #: Width to height of the part that is seen, relative to the input's.
@@ -79,7 +66,7 @@ class AugmentConfig(Section):
         if not isinstance(data, dict):
             return data
         given = {key: value for key, value in data.items() if value is not None}
-        return _AUGMENT_LEVELS.get(str(given.get("level")), {}) | given
+        return LEVELS.get(str(given.get("level")), {}) | given
 
 
 def kept_augment_keys(section: Any, level: Any) -> dict[str, Any]:
@@ -95,6 +82,6 @@ def kept_augment_keys(section: Any, level: Any) -> dict[str, Any]:
     if not isinstance(section, dict) or level == "none":
         return {}
     before = section.get("level")
-    known = AugmentConfig(level=before if before in _AUGMENT_LEVELS else "medium")
+    known = AugmentConfig(level=before if before in LEVELS else "medium")
     own = known.model_dump(mode="json")
     return {key: value for key, value in section.items() if own.get(key, ...) != value}

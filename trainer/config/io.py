@@ -17,6 +17,9 @@ from .augment import kept_augment_keys
 from .schema import Config
 from .types import Section, ValidationError
 
+#: Keys that a training does not take over from the run that it starts from.
+_OF_ITS_PHOTOS = {"evaluation.out_of_fold"}
+
 _PRESETS = Path(__file__).parent / "presets"
 
 
@@ -53,7 +56,8 @@ def load_config(
     model = data.get("model")
     run = model.get("from_run") if isinstance(model, dict) else None
     if isinstance(run, str) and run:
-        data = _merged(_read_items(RunDir.open(run).path / rundir.CONFIG) + given)
+        before = _read_items(RunDir.open(run).path / rundir.CONFIG)
+        data = _merged([item for item in before if item[0] not in _OF_ITS_PHOTOS] + given)
     return parse_config(data)
 
 

@@ -171,6 +171,9 @@ class EvaluationConfig(Section):
     shown_photos: Annotated[int, Field(strict=True, ge=0, le=200)] = 12
     #: Answer the training photos, too: shows what was memorised, and more suspected label errors.
     train_photos: bool = True
+    #: Predictions of these photos by networks that had not seen them (``predictions.csv`` of
+    #: ``edge-train crossval``), among which label errors are then looked for; null: this network's.
+    out_of_fold: Annotated[str, Field(min_length=1)] | None = None
 
 
 class TrackingConfig(Section):
@@ -207,7 +210,7 @@ class Config(Section):
     #: Of the split, the head's start, the order of the photos and the augmentation.
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     #: 16-bit arithmetic while training: ``off``, ``float16`` (or ``on``), ``bfloat16``, or ``auto``,
-    #: float16 where there is a GPU. One step is tried in both precisions first; float32 stays
+    #: float16 where there is a GPU. A few steps are tried in both precisions first; float32 stays
     #: where they disagree or nothing is gained. The model that is written is float32 in any case.
     #: YAML 1.1 reads on and off as true and false, which are the same here.
     mixed_precision: Annotated[

@@ -17,10 +17,8 @@ temperature; the rest is learned from.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,15 +26,8 @@ from typing import Any
 import numpy as np
 
 from edge_runtime import rundir
-from edge_runtime.console import Terminated
-from edge_runtime.errors import ModelError, OutputExists, SystemFailure, UsageError
-from edge_runtime.files import (
-    atomic_folder,
-    refuse_existing,
-    refuse_overlap,
-    replace_folder,
-    system_failures,
-)
+from edge_runtime.errors import ModelError, UsageError
+from edge_runtime.files import refuse_existing, refuse_overlap, replace_folder, system_failures
 from edge_runtime.rundir import unfinished
 
 from ..config.io import dump_config
@@ -44,7 +35,7 @@ from ..config.schema import Config
 from ..evaluation.predictions import read_predictions, write_predictions
 from ..network.weights import IMAGENET
 from ..report.plots import plot_confusion
-from ..training.job import locked
+from ..training.job import LOCK, begin_unfinished, locked
 from .figures import fold_figures, mean_predictions, over_folds, pooled_figures
 from .fold import FoldTask, fetch_weights, is_finished, train_fold, trim
 from .parallel import Backend, run_all, threads_each
@@ -98,11 +89,13 @@ def cross_validate(
     _check_out(out, data, overwrite, resume)
     plan = make_plan(data, config, folds, repeats)
     folder = unfinished(out)
-    _begin(plan, folder, overwrite, resume, out)
+    _begin(plan, folder, overwrite, resume)
     with system_failures(folder), locked(folder):
         try:
             _train(plan, folder, jobs, backend, keep_models)
-        except (KeyboardInterrupt, Terminated, SystemFailure):
+            result = _sum_up(plan, folder, data, folds, repeats)
+            refuse_existing(out, overwrite)
+        except BaseException:  # whatever it was: the folds that are whole are worth keeping
             done = sum(is_finished(folder / FOLDS / fold.name) for fold in plan.folds)
             _log.warning(
                 "Stopped with %d of %d trainings whole. Go on with the same command and --resume.",
@@ -110,10 +103,8 @@ def cross_validate(
                 len(plan.folds),
             )
             raise
-        result = _sum_up(plan, folder, data, folds, repeats)
-        (folder / "lock").unlink()
-        refuse_existing(out, overwrite)
         replace_folder(folder, Path(out))
+        (Path(out) / LOCK).unlink()
     return result
 
 
@@ -135,7 +126,7 @@ def _check_out(out: AnyPath, data: AnyPath, overwrite: bool, resume: bool) -> No
         )
 
 
-def _begin(plan: Plan, folder: Path, overwrite: bool, resume: bool, out: AnyPath) -> None:
+def _begin(plan: Plan, folder: Path, overwrite: bool, resume: bool) -> None:
     """Make the folder, or check that it is about the same."""
     texts = {rundir.CONFIG: dump_config(plan.config), PLAN: plan.table()}
     if resume:
@@ -149,15 +140,9 @@ def _begin(plan: Plan, folder: Path, overwrite: bool, resume: bool, out: AnyPath
                     "same command with --resume, or begin again with --overwrite."
                 )
         return
-    if folder.exists():
-        if not overwrite:
-            raise OutputExists(
-                f"{folder}: a cross-validation that was interrupted is there. Go on with it by the "
-                "same command and --resume, or begin again with --overwrite."
-            )
-        with locked(folder):
-            shutil.rmtree(folder)
-    with atomic_folder(folder) as new:
+    with begin_unfinished(
+        folder, overwrite, "a cross-validation", "the same command and --resume"
+    ) as new:
         for name, text in texts.items():
             (new / name).write_bytes(text.encode("utf-8", "surrogateescape"))
         (new / FOLDS).mkdir()
@@ -167,7 +152,7 @@ def _train(
     plan: Plan, folder: Path, jobs: int | None, backend: Backend, keep_models: bool
 ) -> None:  # fmt: skip
     evaluation = plan.config.evaluation.model_copy(
-        update={"train_photos": False, "shown_photos": 0}
+        update={"train_photos": False, "shown_photos": 0, "out_of_fold": None}
     )
     tasks = []
     for fold in plan.folds:
@@ -230,7 +215,7 @@ def _sum_up(
                     "val": len(fold.val),
                     "test": len(fold.test),
                 },
-                "seconds": _seconds(run),
+                "seconds": rundir.read_environment(run).get("seconds"),
                 "metrics": of,
             }
             for fold, run, of in zip(plan.folds, runs, figures, strict=True)
@@ -250,17 +235,6 @@ def _group_sizes(groups: Sequence[int]) -> list[int]:
 
 def _read_metrics(run: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((run / rundir.METRICS).read_bytes()))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{run}: {rundir.METRICS} is damaged or missing ({error}). Remove the folder, and go "
-            "on with --resume."
-        ) from error
-
-
-def _seconds(run: Path) -> float | None:
-    try:
-        found = json.loads((run / rundir.ENVIRONMENT).read_bytes())["seconds"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return float(found)
+        return rundir.read_metrics(run)
+    except ModelError as error:
+        raise ModelError(f"{error} Remove {run}, and go on with --resume.") from error

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.evaluate import describe_suspects
 from ..evaluation.intervals import LEVEL, wilson
-from ..evaluation.label_errors import find_suspects
+from ..evaluation.label_errors import describe_suspects, find_suspects
 from ..evaluation.metrics import classification_metrics
 from ..evaluation.predictions import Predictions, join
 from ..packages import import_module
@@ -144,7 +143,7 @@ def pooled_figures(
         - ``per_class``: by name, ``precision``, ``recall`` and ``f1`` over all answers,
           ``support`` (photos), and ``std``: of the three, over the folds that have photos of it;
         - ``label_errors``: suspects among the mean answers, of
-          :func:`trainer.evaluation.evaluate.describe_suspects`.
+          :func:`trainer.evaluation.label_errors.describe_suspects`.
     """
     every = join(predictions)
     figures = classification_metrics(every.labels, every.probabilities, every.class_names)

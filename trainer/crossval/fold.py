@@ -33,7 +33,7 @@ class FoldTask:
     Attributes:
         out: Folder for its results.
         dataset: Its photos: ``test`` is what it holds out.
-        config: The configuration.
+        config: The configuration, of :func:`trainer.training.resolve.resolve`.
         keep_model: Whether the network stays in the folder.
         threads: Processor threads that it may use; None for all.
         level: Of the log.
@@ -70,8 +70,7 @@ def train_fold(task: FoldTask) -> None:
                 with contextlib.suppress(ModelError):  # its state is damaged: from the beginning
                     train.resume(task.out)
             if not is_finished(task.out):
-                config = train.resolve(task.config)
-                train.fit_dataset(task.dataset, task.out, config, overwrite=True)
+                train.fit_dataset(task.dataset, task.out, task.config, overwrite=True)
         finally:
             import_keras().utils.clear_session()  # or each fold of this process takes memory
         trim(task)
@@ -108,7 +107,11 @@ def _prepared(task: FoldTask) -> Iterator[None]:
     """The process as a fold needs it; each line of its log begins with the fold's name."""
     logger, elsewhere = logging.getLogger("trainer"), task.home != os.getpid()
 
+    remedy = rundir.resume_command(task.out)
+
     def name_the_fold(record: logging.LogRecord) -> bool:
+        if remedy in record.getMessage():  # how to go on is for the whole to say
+            return False
         record.msg = f"{task.out.name}: {record.msg}"
         return True
 

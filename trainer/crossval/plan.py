@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from ..data.grouping import group_keys, join_groups
 from ..data.pixels import load_part
 from ..doctor import resolve_duplicates, warn_of_findings
 from ..doctor.duplicates import equal_groups
-from ..network.backbones import get_backbone
-from ..network.weights import check_weights
+from ..training.resolve import resolve
 from .folds import Fold, plan_folds
 
 _log = logging.getLogger("trainer")
@@ -36,7 +35,7 @@ class Plan:
         groups: Group of each.
         folds: The trainings.
         left_out: ``path`` and ``error`` of the photos that are not used.
-        config: The configuration.
+        config: The configuration, of :func:`trainer.training.resolve.resolve`.
     """
 
     class_names: tuple[str, ...]
@@ -90,14 +89,9 @@ def make_plan(data: str | os.PathLike[str], config: Config, folds: int, repeats:
             "crossval cannot start from a run (model.from_run): the run has learned photos that "
             "the folds hold out. Leave it out."
         )
-    backbone = get_backbone(config.model.backbone)
-    check_weights(config.model.weights)
-    if os.path.isfile(config.model.weights):
-        weights = {"weights": os.path.abspath(config.model.weights)}
-        config = config.model_copy(update={"model": config.model.model_copy(update=weights)})
-    image = config.image.model_copy(update={"size": config.image.size or backbone.size})
+    config = resolve(config)
     names, found = _photos(data)
-    photos, failures = load_part(found, image.spec(), "train", config.cache.limit_gb)
+    photos, failures = load_part(found, config.image.spec(), "train", config.cache.limit_gb)
     keep, copies = resolve_duplicates({"train": photos.samples})
     for copy in copies:
         _log.warning("%s: %s Left out.", copy.path, copy.reason)
@@ -115,7 +109,7 @@ def make_plan(data: str | os.PathLike[str], config: Config, folds: int, repeats:
 
 
 def _photos(data: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Sample]]:
-    """Class names and photos of a folder; a test part is left alone."""
+    """Class names and photos of a folder, with absolute paths; a test part is left alone."""
     if is_split(data):
         dataset = index_dataset(data)
         if dataset.parts["test"]:
@@ -127,4 +121,5 @@ def _photos(data: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Sample]
         samples = [Sample(path, i) for i, name in enumerate(names) for path in photos[name]]
         dataset = Dataset(names, {"train": samples, "val": [], "test": []})
     warn_of_findings(dataset, data)
-    return dataset.class_names, samples
+    # A process on another machine is in another folder.
+    return dataset.class_names, [replace(s, path=os.path.abspath(s.path)) for s in samples]

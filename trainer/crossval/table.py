@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..report.plots import columns, pad
+from ..report.text import label_error_lines, table
 
 #: Figures that are no shares.
 _PLAIN = {"log_loss", "brier"}
@@ -30,30 +30,30 @@ def format_crossval(result: Mapping[str, Any], title: str) -> str:
         "over the folds          mean      sd    95 % interval (t, Nadeau-Bengio)",
     ]
     lines += [_figure(name, row) for name, row in result["metrics"].items()]
-    width = max(map(columns, (*result["per_class"], "class")))
-    lines.append(pad("class", width) + "  precision  recall      F1  sd of F1  photos")
-    for name, row in result["per_class"].items():
-        std = row["std"]["f1"]
-        lines.append(
-            f"{pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:6.3f}  "
-            f"{'-' if std is None else f'{std:.3f}':>8}  {row['support']:6d}"
-        )
-    if suspects := result["label_errors"]["suspects"]:
-        first = suspects[0]
-        lines.append(
-            f"{len(suspects)} suspected label errors, the surest {first['path']}: labelled "
-            f"{first['label']}, rather {first['suggestion']}"
-        )
+    lines += table(
+        ("class", "precision", "recall", "F1", "sd of F1", "photos"),
+        (
+            (name, *map(_exact, _of_a_class(row)), row["support"])
+            for name, row in result["per_class"].items()
+        ),
+    )
+    lines += label_error_lines(result["label_errors"])
     return "\n".join(lines)
+
+
+def _of_a_class(row: Mapping[str, Any]) -> list[float | None]:
+    return [row["precision"], row["recall"], row["f1"], row["std"]["f1"]]
+
+
+def _exact(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _figure(name: str, row: Mapping[str, Any]) -> str:
     plain = name in _PLAIN
 
     def shown(value: float | None) -> str:
-        if value is None:
-            return "-"
-        return f"{value:.3f}" if plain else f"{value:.1%}"
+        return _exact(value) if plain or value is None else f"{value:.1%}"
 
     title = _TITLES.get(name, name.replace("_", " ").replace("top ", "top-"))
     low, high = shown(row["low"]), shown(row["high"])

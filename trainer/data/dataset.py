@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_runtime.errors import DatasetError, UsageError
+from edge_runtime.errors import DatasetError, UsageError, shell_command
 
 from .folders import (
     PARTS,
@@ -105,7 +105,7 @@ def _read_parts(folder: str | os.PathLike[str]) -> dict[str, dict[str, list[str]
         remedy = (
             f"Rename {alias} to val."
             if alias
-            else f"Make one with: edge-train split {paths['train']} NEW_FOLDER"
+            else f"Make one with: {shell_command('edge-train', 'split', paths['train'], 'NEW_FOLDER')}"
         )
         raise DatasetError(f"{os.fspath(folder)}: train is there, but no val folder. {remedy}")
     photos = {"train": training_photos(paths["train"])}

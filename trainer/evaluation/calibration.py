@@ -8,7 +8,7 @@ which a softmax does not see. Calibrated probabilities are those of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -217,6 +217,29 @@ def class_thresholds(
                 threshold = 0.0 if enough[0] == 0 else float(cuts[enough[0]])
         found[name] = answers_above(labels, probabilities, index, threshold)
     return found
+
+
+def apply_thresholds(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    rows: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """What the thresholds of :func:`class_thresholds` do to other photos.
+
+    Args:
+        labels: int (n,), class indices.
+        probabilities: float (n, classes), calibrated.
+        class_names: Names in index order.
+        rows: By name, with their ``threshold``.
+
+    Returns:
+        Rows of the same kind.
+    """
+    return {
+        name: answers_above(labels, probabilities, index, rows[name]["threshold"])
+        for index, name in enumerate(class_names)
+    }
 
 
 def answers_above(

@@ -30,12 +30,14 @@ def class_maps(model: Any) -> ClassMaps | None:
 
     Returns:
         A function of pixels, uint8 (h, w, 3) RGB, and class indices to float32 (indices, h', w'),
-        >= 0, not normalised; None where the network has no feature map, or where its head is
-        another one and TensorFlow is not installed.
+        >= 0, not normalised; None where the network has no feature map, or one of a single place
+        (as at 32 pixels), or where its head is another one and TensorFlow is not installed.
     """
     head = _linear_head(model)
     if head is None:
         return _with_gradients(model)
+    if tuple(head[0].input.shape[1:3]) == (1, 1):
+        return None
     features, dense = import_keras().Model(model.inputs, head[0].input), head[1]
     kernel = np.asarray(dense.get_weights()[0])
 

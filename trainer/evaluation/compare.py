@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_runtime import rundir
-from edge_runtime.backends.full_model import KerasBackend
-from edge_runtime.classifier import Classifier
 from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.files import sha256_file, size_of
 from edge_runtime.rundir import RunDir
@@ -21,11 +17,8 @@ from edge_runtime.rundir import RunDir
 from ..config.io import read_mapping
 from ..data.dataset import Sample
 from ..data.folders import class_photos, listing
-from ..data.pixels import load_part
-from .evaluate import cache_limit, predict
+from .answers import answer, count_learned
 from .intervals import mcnemar, paired_difference, wilson
-
-_log = logging.getLogger("trainer")
 
 #: p-values below it are called a difference.
 SIGNIFICANT = 0.05
@@ -103,12 +96,16 @@ def compare_runs(
         )
     answered = [_answers(run, kept) for run in (first, second)]
     rows = [
-        (photo.path, photo.label, answered[0][photo.path], answered[1][photo.path])
+        (photo.path, photo.label, answered[0][photo.path][0], answered[1][photo.path][0])
         for photo in kept
         if all(photo.path in found for found in answered)
     ]
     left_out[_UNREADABLE] += len(kept) - len(rows)
-    learned = [_learned(run, [row[0] for row in rows]) if data else 0 for run in (first, second)]
+    digests = [answered[0][path][1] for path, *_ in rows]
+    learned = [
+        count_learned(run, digests, "the comparison favours it") if data else 0
+        for run in (first, second)
+    ]
     return {
         "n": len(rows),
         "left_out": {why: n for why, n in left_out.items() if n},
@@ -171,38 +168,24 @@ def _there(photos: Sequence[_Photo], left_out: Counter[str]) -> list[_Photo]:
     return kept
 
 
-def _answers(run: RunDir, photos: Sequence[_Photo]) -> dict[str, str]:
-    """Class name that a run answers, by path; without the unreadable photos."""
-    backend = KerasBackend(run.model_path)
-    Classifier(backend, run.info, "keras", str(run.path))  # raises where they contradict
-    samples = [Sample(photo.path, 0) for photo in photos]
-    readable, _ = load_part(samples, run.info.preprocess, "photos", cache_limit(run))
-    indices = predict(backend.model, readable.images).argmax(axis=1)
-    return {s.path: run.class_names[i] for s, i in zip(readable.samples, indices, strict=True)}
-
-
-def _learned(run: RunDir, paths: Sequence[str]) -> int:
-    used = {row.sha256 for row in run.split() if row.part != "test"}
-    count = sum(sha256_file(path) in used for path in paths)
-    if count:
-        _log.warning(
-            "%d of the %d photos were used to train or validate %s: the comparison favours it.",
-            count,
-            len(paths),
-            run.path,
-        )
-    return count
+def _answers(run: RunDir, photos: Sequence[_Photo]) -> dict[str, tuple[str, str]]:
+    """Class name that a run answers, and checksum, by path; without the unreadable photos."""
+    found = answer(run, [Sample(photo.path, 0) for photo in photos], "photos")
+    indices = found.probabilities.argmax(axis=1)
+    return {
+        sample.path: (run.class_names[index], sample.sha256)
+        for sample, index in zip(found.samples, indices, strict=True)
+    }
 
 
 def _side(run: RunDir, right: Sequence[bool], learned: int) -> dict[str, Any]:
-    environment = _environment(run)
     return {
         "run": os.fspath(run.path),
         "right": sum(right),
         "accuracy": sum(right) / len(right),
         "accuracy_interval": wilson(sum(right), len(right)),
         "epochs": _epochs(run),
-        "seconds": environment.get("seconds"),
+        "seconds": run.environment().get("seconds"),
         "bytes": size_of(run.model_path),
         "size": run.info.preprocess.width,
         "learned": learned,
@@ -242,14 +225,6 @@ def _epochs(run: RunDir) -> int | None:
         return None
     with open(file, newline="", encoding="utf-8") as stream:
         return sum(1 for _ in csv.DictReader(stream))
-
-
-def _environment(run: RunDir) -> dict[str, Any]:
-    try:
-        found = json.loads((run.path / rundir.ENVIRONMENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # an old run, or one that was copied without it
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

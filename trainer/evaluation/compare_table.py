@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data.folders import listing
-from ..report.plots import columns, pad
+from ..report.text import table
 from .compare import SIGNIFICANT
 
 #: Photos that changed for better, and for worse, that are listed.
@@ -65,15 +65,9 @@ def _side(letter: str, side: Mapping[str, Any]) -> str:
 
 
 def _classes(per_class: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    width = max(map(columns, (*per_class, "class")))
-    lines = [pad("class", width) + "  photos  recall A  recall B  better  worse"]
+    rows = []
     for name, row in per_class.items():
-        shares = [
-            "       -" if row[key] is None else f"{row[key]:8.1%}"
-            for key in ("recall_a", "recall_b")
-        ]
-        lines.append(
-            f"{pad(name, width)}  {row['support']:6d}  {shares[0]}  {shares[1]}  "
-            f"{row['better']:6d}  {row['worse']:5d}"
-        )
-    return lines
+        recalls = (row[key] for key in ("recall_a", "recall_b"))
+        shares = ("-" if share is None else f"{share:.1%}" for share in recalls)
+        rows.append((name, row["support"], *shares, row["better"], row["worse"]))
+    return table(("class", "photos", "recall A", "recall B", "better", "worse"), rows)

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from edge_runtime import rundir
-from edge_runtime.backends.full_model import KerasBackend
-from edge_runtime.classifier import Classifier
-from edge_runtime.errors import DatasetError, EdgeError, UsageError
+from edge_runtime.errors import DatasetError
 from edge_runtime.files import refuse_existing
 from edge_runtime.rundir import RunDir
 
-from ..config.io import read_config
-from ..config.schema import CacheConfig, EvaluationConfig
+from ..config.schema import EvaluationConfig
 from ..data.dataset import Sample
 from ..data.folders import PARTS, VAL_ALIASES, class_photos, is_split, listing, sub_folders
-from ..data.pixels import load_part
 from ..report.html import Report, write_report
-from ..report.photos import confident_mistakes, doubtful_hits, photo_cards, suspect_picture
-from .calibration import known_answers, reliability, scaled
+from ..report.photos import photo_cards, suspect_picture
+from .answers import answer, count_learned
+from .calibration import apply_thresholds, known_answers, reliability, scaled
 from .class_maps import class_maps
-from .label_errors import Suspect, find_suspects
+from .label_errors import Suspect, describe_suspects, find_suspects
 from .metrics import classification_metrics
-from .predictions import Predictions, read_predictions
-
-_log = logging.getLogger("trainer")
+from .notable import confident_mistakes, describe_photos, doubtful_hits
+from .predictions import Predictions, read_out_of_fold
 
 #: Name of the photos of ``edge-train evaluate`` among the parts.
 DATA = "given"
-
-
-def predict(model: Any, images: Any, batch_size: int = 32) -> np.ndarray:
-    """Probabilities of a Keras model.
-
-    Args:
-        model: ``keras.Model`` that takes (n, height, width, 3) pixels of 0..255.
-        images: Array-like uint8 (n, height, width, 3) RGB; read batch by batch.
-        batch_size: Photos at once.
-
-    Returns:
-        float32 (n, classes).
-    """
-    result = np.zeros((len(images), model.output_shape[-1]), np.float32)
-    # The last batch is filled up: one shape, so that the model is traced once.
-    batch = np.zeros((min(batch_size, len(images)), *images.shape[1:]), np.float32)
-    for start in range(0, len(images), batch_size):
-        count = min(batch_size, len(images) - start)
-        batch[:count] = images[start : start + count]
-        result[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]
-    return result
 
 
 def part_metrics(predictions: Predictions, temperature: float | None) -> dict[str, Any]:
@@ -102,8 +74,13 @@ def evaluate_run(
 
         - ``skipped``: a list of ``path`` and ``error`` of each photo that could not be read;
         - ``learned``: number of the photos that the run was trained on or that chose its weights;
+        - ``temperature``: as the run fitted it, None where it has none;
         - ``unknown``: what the run's "unknown" threshold does, None where it has none;
-        - ``label_errors``: of :func:`describe_suspects`.
+        - ``class_thresholds``: ``precision`` and ``parts``: rows by class of the run's own ``val``
+          part and of these photos, None where the run has no thresholds of classes;
+        - ``confident_mistakes``, ``doubtful_hits``: of
+          :func:`trainer.evaluation.notable.describe_photos`;
+        - ``label_errors``: of :func:`trainer.evaluation.label_errors.describe_suspects`.
 
     Raises:
         UsageError: The folder does not exist.
@@ -116,68 +93,33 @@ def evaluate_run(
         refuse_existing(report, overwrite)
     elsewhere = None if out_of_fold is None else read_out_of_fold(out_of_fold, run.class_names)
     samples = _labelled_photos(run, data_folder)
-    backend = KerasBackend(run.model_path)
-    Classifier(backend, run.info, "keras", str(run.path))  # raises where they contradict
-    photos, failures = load_part(
-        samples, run.info.preprocess, os.fspath(data_folder), cache_limit(run)
-    )
-    labels, kept = photos.labels, photos.samples
-    probabilities = predict(backend.model, photos.images)
-    paths = [sample.path for sample in kept]
+    found = answer(run, samples, os.fspath(data_folder))
+    paths = [sample.path for sample in found.samples]
     predictions = Predictions(
-        run.class_names, paths, [DATA] * len(paths), np.asarray(labels), probabilities
+        run.class_names, paths, [DATA] * len(paths), found.labels, found.probabilities
     )
-    output, learned = run.info.output, _learned(run, kept)
+    output = run.info.output
     metrics = part_metrics(predictions, output.temperature)
-    metrics["skipped"] = [{"path": path, "error": reason} for path, reason in failures]
-    metrics["learned"] = learned
-    metrics["unknown"] = None
-    if output.unknown_threshold is not None:
-        surer = scaled(probabilities, output.temperature)
-        metrics["unknown"] = {"threshold": output.unknown_threshold} | known_answers(
-            predictions.labels, surer, output.unknown_threshold
-        )
+    metrics["skipped"] = [{"path": path, "error": reason} for path, reason in found.failures]
+    digests = [sample.sha256 for sample in found.samples]
+    metrics["learned"] = count_learned(run, digests, "the figures flatter it")
+    metrics |= _as_fitted(run, predictions)
+    shown = EvaluationConfig().shown_photos
+    mistakes, hits = confident_mistakes(predictions, shown), doubtful_hits(predictions, shown)
+    metrics["confident_mistakes"] = describe_photos(predictions, mistakes)
+    metrics["doubtful_hits"] = describe_photos(predictions, hits)
     suspects = find_suspects(predictions if elsewhere is None else elsewhere)
     metrics["label_errors"] = describe_suspects(suspects)
     if report is not None:
-        page = _page(run, data_folder, predictions, metrics, backend.model)
-        write_report(
-            replace(page, **shown_suspects(suspects, EvaluationConfig().shown_photos)),
-            report,
-            overwrite,
+        maps = class_maps(found.model)
+        page = replace(
+            _page(run, data_folder, metrics),
+            mistakes=photo_cards(predictions, mistakes, run.info, maps),
+            hits=photo_cards(predictions, hits, run.info, maps),
+            **shown_suspects(suspects, shown),
         )
+        write_report(page, report, overwrite)
     return metrics
-
-
-def cache_limit(run: RunDir) -> float | None:
-    """``cache.limit_gb`` of a run; the default where its configuration cannot be read."""
-    try:
-        return read_config(run.path / rundir.CONFIG).cache.limit_gb
-    except EdgeError:  # of another version; what is evaluated does not hang on it
-        return CacheConfig().limit_gb
-
-
-def read_out_of_fold(
-    file: str | os.PathLike[str], class_names: Sequence[str]
-) -> Predictions:  # fmt: skip
-    """Read predictions by networks that had not seen the photos.
-
-    Raises:
-        UsageError: No such file, or it is about other classes.
-        DataError: It is no such table.
-    """
-    found = read_predictions(file)
-    if found.class_names != tuple(class_names):
-        raise UsageError(
-            f"{os.fspath(file)}: is about the classes {listing(found.class_names)}, the run about "
-            f"{listing(class_names)}. Make it from the same photos."
-        )
-    return found
-
-
-def describe_suspects(suspects: Sequence[Suspect]) -> dict[str, Any]:
-    """Suspected label errors for ``metrics.json``: ``count``, and all of them as ``suspects``."""
-    return {"count": len(suspects), "suspects": [suspect.to_dict() for suspect in suspects]}
 
 
 def shown_suspects(suspects: Sequence[Suspect], shown: int) -> dict[str, Any]:
@@ -188,14 +130,27 @@ def shown_suspects(suspects: Sequence[Suspect], shown: int) -> dict[str, Any]:
     }
 
 
-def _page(
-    run: RunDir,
-    data_folder: str | os.PathLike[str],
-    predictions: Predictions,
-    metrics: dict[str, Any],
-    model: Any,
-) -> Report:
-    shown, maps = EvaluationConfig().shown_photos, class_maps(model)
+def _as_fitted(run: RunDir, predictions: Predictions) -> dict[str, Any]:
+    """What the run fitted on its validation photos, and what that does to these."""
+    output, stored, labels = run.info.output, run.metrics(), predictions.labels
+    surer = scaled(predictions.probabilities, output.temperature)
+    unknown, thresholds = None, stored.get("class_thresholds")
+    if output.unknown_threshold is not None:
+        known = known_answers(labels, surer, output.unknown_threshold)
+        unknown = {"threshold": output.unknown_threshold, **known}
+    if thresholds is not None:
+        val = thresholds["parts"]["val"]
+        given = apply_thresholds(labels, surer, run.class_names, val)
+        thresholds = {"precision": thresholds["precision"], "parts": {"val": val, DATA: given}}
+    return {
+        "temperature": stored.get("temperature"),
+        "unknown": unknown,
+        "class_thresholds": thresholds,
+    }
+
+
+def _page(run: RunDir, data_folder: str | os.PathLike[str], metrics: dict[str, Any]) -> Report:
+    """The page without its photos."""
     notes = []
     if metrics["learned"]:
         notes.append(
@@ -209,9 +164,9 @@ def _page(
         subtitle=f"on the photos in {os.fspath(data_folder)}",
         class_names=run.class_names,
         parts={DATA: metrics},
+        temperature=metrics["temperature"],
         unknown=unknown and {**unknown, "rule": rule, "parts": {DATA: unknown}},
-        mistakes=photo_cards(predictions, confident_mistakes(predictions, shown), run.info, maps),
-        hits=photo_cards(predictions, doubtful_hits(predictions, shown), run.info, maps),
+        class_thresholds=metrics["class_thresholds"],
         counts={n: {DATA: row["support"]} for n, row in metrics["per_class"].items()},
         left_out=[{"part": DATA, **row} for row in metrics["skipped"]],
         notes=notes,
@@ -225,20 +180,6 @@ def _page(
 def _text(run: RunDir, name: str) -> str:
     file = run.path / name
     return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else "not recorded"
-
-
-def _learned(run: RunDir, samples: Sequence[Sample]) -> int:
-    """How many of the photos the run was trained on or chosen by, by content."""
-    seen = {row.sha256 for row in run.split() if row.part != "test"}
-    count = sum(sample.sha256 in seen for sample in samples)
-    if count:
-        _log.warning(
-            "%d of the %d photos were used to train or validate %s: the figures flatter it.",
-            count,
-            len(samples),
-            run.path,
-        )
-    return count
 
 
 def _labelled_photos(run: RunDir, folder: str | os.PathLike[str]) -> list[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime import rundir
+from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import ModelInfo, OutputSpec
 
 from ..config.io import dump_config
 from ..config.schema import Config, EvaluationConfig
 from ..report.html import Report, write_report
-from ..report.photos import confident_mistakes, doubtful_hits, photo_cards
+from ..report.photos import photo_cards
 from ..report.plots import plot_confusion
+from .answers import predict
 from .calibration import (
-    answers_above,
+    apply_thresholds,
     class_thresholds,
     fit_temperature,
     known_answers,
@@ -26,16 +29,13 @@ from .calibration import (
     unknown_threshold,
 )
 from .class_maps import class_maps
-from .evaluate import (
-    describe_suspects,
-    part_metrics,
-    predict,
-    read_out_of_fold,
-    shown_suspects,
-)
-from .label_errors import Suspect, find_suspects
+from .evaluate import part_metrics, shown_suspects
+from .label_errors import Suspect, describe_suspects, find_suspects
 from .metrics import check_answers
-from .predictions import Predictions, join, write_predictions
+from .notable import confident_mistakes, describe_photos, doubtful_hits
+from .predictions import Predictions, join, read_out_of_fold, write_predictions
+
+_log = logging.getLogger("trainer")
 
 if TYPE_CHECKING:
     from ..data.pixels import Photos
@@ -54,7 +54,6 @@ def finish_evaluation(
     left_out: Sequence[Mapping[str, str]],
     environment: Mapping[str, Any],
     title: str | None = None,
-    out_of_fold: str | os.PathLike[str] | None = None,
 ) -> tuple[ModelInfo, dict[str, Any]]:
     """Evaluate a trained network and write what a person looks at.
 
@@ -68,23 +67,24 @@ def finish_evaluation(
         info: Class names and preprocessing.
         config: The configuration.
         history: Rows of ``history.csv``.
-        left_out: ``part``, ``path`` and ``error`` of each photo that could not be read.
+        left_out: Each photo that the training does without: ``part``, ``path``, ``error`` and
+            ``kind``, ``unreadable``, ``leakage`` (the same file is in a part that measures) or
+            ``contradiction`` (it is in another class).
         environment: Versions, machine and whatever else the page should list.
         title: Heading of the page; None for the folder's name.
-        out_of_fold: As for :func:`trainer.evaluation.evaluate.evaluate_run`.
 
     Returns:
         The description with temperature and "unknown" threshold, and the contents of
         ``metrics.json``: ``val``, ``test`` and ``train`` (None where there is none) as
         :func:`trainer.evaluation.evaluate.part_metrics` gives them, ``temperature``, ``unknown``,
-        ``class_thresholds`` and ``label_errors``.
+        ``class_thresholds``, ``confident_mistakes`` and ``doubtful_hits`` among the test and
+        validation photos (as many as the page shows), and ``label_errors``.
 
     Raises:
         ModelError: The network answers with values that are not numbers.
         MissingComponent: A package of the extra ``train`` is missing.
     """
     settings = config.evaluation
-    elsewhere = None if out_of_fold is None else read_out_of_fold(out_of_fold, info.class_names)
     answers = {
         part: answer_part(model, parts[part], info, part, config.batch_size)
         for part in ("val", "test", "train")
@@ -99,14 +99,21 @@ def finish_evaluation(
         part: part_metrics(answers[part], output.temperature) if part in answers else None
         for part in ("val", "test", "train")
     }
-    suspects = suspected_label_errors(answers, elsewhere)
-    metrics |= {**fitted, "label_errors": describe_suspects(suspects)}
+    suspects = suspected_label_errors(answers, _out_of_fold(settings, info))
+    shown = settings.shown_photos
+    held_out = join([answers[part] for part in ("test", "val") if part in answers])
+    mistakes, hits = confident_mistakes(held_out, shown), doubtful_hits(held_out, shown)
+    metrics |= {
+        **fitted,
+        "confident_mistakes": describe_photos(held_out, mistakes),
+        "doubtful_hits": describe_photos(held_out, hits),
+        "label_errors": describe_suspects(suspects),
+    }
     main = "test" if "test" in answers else "val"
     write_predictions(join(list(answers.values())), folder / rundir.PREDICTIONS, output.temperature)
     matrix = metrics[main]["confusion_matrix"]
     plot_confusion(matrix, info.class_names, folder / rundir.CONFUSION_PLOT)
-    held_out = join([answers[part] for part in ("test", "val") if part in answers])
-    maps, shown = class_maps(model), settings.shown_photos
+    maps = class_maps(model)
     page = Report(
         title=title or folder.name,
         subtitle=(
@@ -118,8 +125,8 @@ def finish_evaluation(
         temperature=fitted["temperature"],
         unknown=fitted["unknown"],
         class_thresholds=fitted["class_thresholds"],
-        mistakes=photo_cards(held_out, confident_mistakes(held_out, shown), info, maps),
-        hits=photo_cards(held_out, doubtful_hits(held_out, shown), info, maps),
+        mistakes=photo_cards(held_out, mistakes, info, maps),
+        hits=photo_cards(held_out, hits, info, maps),
         **shown_suspects(suspects, shown),
         history=history,
         counts=_counts(parts, info),
@@ -189,10 +196,7 @@ def decide(answers: Mapping[str, Predictions], settings: EvaluationConfig) -> di
         labels = answers[part].labels
         if threshold is not None:
             unknown["parts"][part] = known_answers(labels, scores, threshold)
-        by_part[part] = {
-            name: answers_above(labels, scores, index, own[name]["threshold"])
-            for index, name in enumerate(val.class_names)
-        }
+        by_part[part] = apply_thresholds(labels, scores, val.class_names, own)
     return {
         "temperature": temperature,
         "unknown": unknown,
@@ -220,6 +224,19 @@ def suspected_label_errors(
     if "train" in answers:
         found += find_suspects(answers["train"], learned=True)
     return found
+
+
+def _out_of_fold(settings: EvaluationConfig, info: ModelInfo) -> Predictions | None:
+    """What networks that had not seen the photos said; None where nothing (any more) tells it."""
+    if settings.out_of_fold is None:
+        return None
+    try:
+        return read_out_of_fold(settings.out_of_fold, info.class_names)
+    except (UsageError, DataError) as error:  # it was there when the training began
+        _log.warning(
+            "%s Suspected label errors are looked for in this network's own answers.", error
+        )
+        return None
 
 
 def _counts(parts: Mapping[str, Photos], info: ModelInfo) -> dict[str, dict[str, int]]:

@@ -8,6 +8,7 @@ package cleanlab has the same and more, but brings pandas and datasets along; th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +61,11 @@ def find_suspects(predictions: Predictions, learned: bool = False) -> list[Suspe
             )
         )
     return sorted(found, key=lambda s: s.label_probability - s.suggestion_probability)
+
+
+def describe_suspects(suspects: Sequence[Suspect]) -> dict[str, Any]:
+    """Suspected label errors for ``metrics.json``: ``count``, and all of them as ``suspects``."""
+    return {"count": len(suspects), "suspects": [suspect.to_dict() for suspect in suspects]}
 
 
 def confident_disagreements(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, int]]:

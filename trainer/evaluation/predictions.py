@@ -12,6 +12,7 @@ import numpy as np
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.files import atomic_file
 
+from ..data.folders import listing
 from .calibration import scaled
 
 _COLUMNS = ("path", "part", "label", "answer", "score", "calibrated_score")
@@ -150,3 +151,19 @@ def read_predictions(file: str | os.PathLike[str]) -> Predictions:
     if not rows:
         raise DataError(f"{os.fspath(file)}: no row in it.")
     return Predictions(names, paths, parts, np.array(labels), np.array(rows, np.float32))
+
+
+def read_out_of_fold(file: str | os.PathLike[str], class_names: Sequence[str]) -> Predictions:
+    """Read predictions by networks that had not seen the photos.
+
+    Raises:
+        UsageError: No such file, or it is about other classes.
+        DataError: It is no such table.
+    """
+    found = read_predictions(file)
+    if found.class_names != tuple(class_names):
+        raise UsageError(
+            f"{os.fspath(file)}: is about the classes {listing(found.class_names)}, the run about "
+            f"{listing(class_names)}. Make it from the same photos."
+        )
+    return found

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,14 @@ _MOST_CONFUSIONS = 20
 
 #: Cells from this share of their row up are so dark that their text is light.
 _STRONG = 0.75
+
+#: What the page says of each ``kind`` of photos that were left out; a row without one could not be
+#: read.
+_LEFT_OUT = {
+    "unreadable": "could not be read",
+    "leakage": "also in a part that measures",
+    "contradiction": "also in another class",
+}
 
 #: Full names of the parts; another name stands for itself.
 _NAMES = {"train": "training", "val": "validation", "test": "test"}
@@ -58,7 +67,7 @@ class Report:
     suspects_count: int = 0  #: all of them, of which ``suspects`` are the surest
     history: Sequence[Mapping[str, Any]] = ()  #: rows of ``history.csv``
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  #: by class, by part
-    left_out: Sequence[Mapping[str, str]] = ()  #: ``part``, ``path``, ``error``
+    left_out: Sequence[Mapping[str, str]] = ()  #: ``part``, ``path``, ``error``, ``kind``
     notes: Sequence[str] = ()  #: warnings, at the top
     texts: dict[str, str] = field(default_factory=dict)  #: configuration, environment, by heading
 
@@ -104,6 +113,7 @@ def render(report: Report) -> str:
         script=script,
         # The browser runs this very script and no other, whatever a class may be called.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        left_out=left_out_counts(report.left_out),
         charts=history_charts(report.history),
         reliability=_reliability_charts(report),
         matrix=_matrix(metrics) if len(report.class_names) <= _MOST_CLASSES else None,
@@ -178,6 +188,12 @@ def confusions(
         (class_names[row], class_names[column], int(matrix[row, column]), int(totals[row]))
         for row, column in cells
     ]
+
+
+def left_out_counts(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:
+    """Why photos were left out, in words, and how many for each reason."""
+    counts = Counter(row.get("kind", "unreadable") for row in rows)
+    return [(words, counts[kind]) for kind, words in _LEFT_OUT.items() if counts[kind]]
 
 
 def history_charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:

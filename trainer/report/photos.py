@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from edge_runtime.errors import ImageError
@@ -54,20 +53,6 @@ class PhotoCard:
     calibrated_score: float | None
     label_score: float  #: of the true class, as the network gives it
     pictures: list[Picture] = field(default_factory=list)  #: empty where the photo is gone
-
-
-def confident_mistakes(predictions: Predictions, count: int) -> list[int]:
-    """Indices of the wrong answers with the highest scores, highest first."""
-    scores = predictions.probabilities.max(axis=1)
-    wrong = np.flatnonzero(~predictions.right)
-    return [int(i) for i in wrong[np.argsort(-scores[wrong], kind="stable")][:count]]
-
-
-def doubtful_hits(predictions: Predictions, count: int) -> list[int]:
-    """Indices of the right answers with the lowest scores, lowest first."""
-    scores = predictions.probabilities.max(axis=1)
-    right = np.flatnonzero(predictions.right)
-    return [int(i) for i in right[np.argsort(scores[right], kind="stable")][:count]]
 
 
 def photo_cards(

@@ -1,9 +1,8 @@
-"""A training in pictures and in a table: curves, confusion matrix, figures by class."""
+"""A training in pictures: curves, confusion matrix."""
 
 from __future__ import annotations
 
 import os
-import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
@@ -100,60 +99,6 @@ def plot_confusion(
     save_figure(figure, file)
 
 
-def format_metrics_table(metrics: Mapping[str, Any], title: str) -> str:
-    """Figures of :func:`trainer.evaluation.metrics.classification_metrics` as text for a terminal.
-
-    Args:
-        metrics: The figures; with those that :func:`trainer.evaluation.evaluate.evaluate_run` adds, there
-            are lines about calibration, the "unknown" threshold and suspected label errors, too.
-        title: First words of the first line, e.g. ``validation``.
-
-    Returns:
-        Lines without a line feed at the end: totals, then a row for each class.
-    """
-    right = sum(row[index] for index, row in enumerate(metrics["confusion_matrix"]))
-    lines = [
-        f"{title}: accuracy {metrics['accuracy']:.1%} ({right} of {metrics['n']} photos), "
-        f"log loss {metrics['log_loss']:.3f}, macro F1 {metrics['macro_f1']:.3f}"
-    ]
-    lines.append(", ".join(_more_figures(metrics)))
-    width = max(map(columns, (*metrics["per_class"], "class")))
-    lines.append(pad("class", width) + "  precision  recall      F1  photos")
-    for name, row in metrics["per_class"].items():
-        lines.append(
-            f"{pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  "
-            f"{row['f1']:6.3f}  {row['support']:6d}"
-        )
-    if unknown := metrics.get("unknown"):
-        accuracy = unknown["accuracy"]
-        of_these = "none of them" if accuracy is None else f"{accuracy:.1%} of these"
-        lines.append(
-            f"unknown below {unknown['threshold']:.4f}: {unknown['coverage']:.1%} answered, "
-            f"{of_these} right"
-        )
-    if suspects := metrics.get("label_errors", {}).get("suspects"):
-        first = suspects[0]
-        lines.append(
-            f"{len(suspects)} suspected label errors, the surest {first['path']}: labelled "
-            f"{first['label']}, rather {first['suggestion']}"
-        )
-    return "\n".join(lines)
-
-
-def _more_figures(metrics: Mapping[str, Any]) -> list[str]:
-    interval = metrics["accuracy_interval"]
-    found = [f"95 % interval {interval['low']:.1%} to {interval['high']:.1%}"]
-    found += [f"top-{k} {share:.1%}" for k, share in metrics["top_k"].items()]
-    found.append(f"balanced accuracy {metrics['balanced_accuracy']:.1%}")
-    if metrics["macro_roc_auc"] is not None:
-        found.append(f"ROC-AUC {metrics['macro_roc_auc']:.3f}")
-    if both := metrics.get("calibration"):
-        after = both["calibrated"]
-        before = f" ({both['raw']['ece']:.1%} before the temperature)" if after else ""
-        found.append(f"ECE {(after or both['raw'])['ece']:.1%}{before}")
-    return found
-
-
 def new_figure(width: float, height: float, **options: Any) -> Any:
     """A matplotlib figure of a size in inches; ``options`` are those of its constructor."""
     figure_module = import_module("matplotlib.figure", "matplotlib", "draw the training report")
@@ -209,16 +154,3 @@ def _write_counts(axes: Any, counts: np.ndarray, share: np.ndarray) -> None:
 def shorten(name: str, longest: int = _LONGEST_NAME) -> str:
     """A class name for a picture, cut off with an ellipsis."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
-
-
-def columns(text: str) -> int:
-    """Columns that a text takes on a terminal: Chinese letters two, accents of their own none."""
-    return sum(
-        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "FW")
-        for letter in text
-    )
-
-
-def pad(text: str, width: int) -> str:
-    """A text with blanks behind it, to a number of columns on a terminal."""
-    return text + " " * (width - columns(text))

@@ -7,7 +7,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,11 @@ from ..data.pixels import Photos, load_parts
 from ..devices import backend, gpus
 from ..doctor import resolve_duplicates, warn_of_findings
 from ..evaluation.finish import finish_evaluation
-from ..network.backbones import build_base, get_backbone
-from ..network.model import FLOAT32, fine_tune_index
+from ..evaluation.predictions import read_out_of_fold
+from ..network.model import FLOAT32
 from ..network.network import Network, build_network
-from ..network.warm_start import resolve_start, start_facts, start_network, warn_of_known_photos
-from ..network.weights import WeightsSource, check_weights
+from ..network.warm_start import start_facts, start_network, warn_of_known_photos
+from ..network.weights import WeightsSource
 from ..packages import check_packages
 from ..report.plots import plot_history
 from ..tracking.tracking import start_tracking
@@ -37,6 +36,7 @@ from .environment import describe_environment
 from .job import Job, resume_job, start_job, write_config, write_parts
 from .phases import Training
 from .precision import Trial, choose_policy, try_steps
+from .resolve import resolve
 from .stopping import patient_signals
 
 _log = logging.getLogger("trainer")
@@ -92,7 +92,7 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
     Args:
         dataset: The photos of each part.
         out: Run directory to write.
-        config: Of :func:`resolve`.
+        config: Of :func:`trainer.training.resolve.resolve`.
         overwrite: As for :func:`fit`.
 
     Raises:
@@ -108,6 +108,8 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
         }
         write_parts(folder, dataset, parts)
 
+    if config.evaluation.out_of_fold is not None:  # looked at now, because it is used at the end
+        read_out_of_fold(config.evaluation.out_of_fold, dataset.class_names)
     facts = {"class_names": dataset.class_names, "overwrite": overwrite}
     facts |= start_facts(config, dataset.class_names, out)
     with patient_signals(), start_job(out, overwrite, prepare, facts) as job:
@@ -134,30 +136,6 @@ def resume(out: AnyPath, overwrite: bool = False) -> RunDir:
         refuse_existing(job.out, bool(job.read()["overwrite"]))
         _refuse_other(job.out)
         return _run(job)
-
-
-def resolve(config: Config) -> Config:
-    """Fill in what follows: input size, index of ``fine_tune_at``, absolute paths.
-
-    Raises:
-        UsageError: Unknown backbone, no such weights file or layer.
-    """
-    backbone = get_backbone(config.model.backbone)
-    if config.model.from_run is None:
-        check_weights(config.model.weights)
-    else:
-        config = resolve_start(config)
-    update: dict[str, Any] = {}
-    if os.path.isfile(config.model.weights):
-        update["weights"] = os.path.abspath(config.model.weights)
-    at = config.model.fine_tune_at
-    if at is None and not config.from_scratch:
-        update["fine_tune_at"] = backbone.fine_tune_at
-    elif isinstance(at, (float, str)):
-        update["fine_tune_at"] = fine_tune_index(build_base(backbone, 32), at)
-    image = config.image.model_copy(update={"size": config.image.size or backbone.size})
-    model = config.model.model_copy(update=update)
-    return config.model_copy(update={"image": image, "model": model})
 
 
 def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
@@ -241,12 +219,17 @@ def _load(job: Job, dataset: Dataset, info: ModelInfo, config: Config) -> dict[s
                 f"on. Bring them back, or start again with --overwrite."
             )
         parts[part] = photos
-        left_out += [{"part": part, "path": path, "error": why} for path, why in failures]
+        left_out += [
+            {"part": part, "path": path, "error": why, "kind": "unreadable"}
+            for path, why in failures
+        ]
     if first:
         keep, copies = resolve_duplicates({part: photos.samples for part, photos in parts.items()})
         for copy in copies:
             _log.warning("%s: %s Left out of %s.", copy.path, copy.reason, copy.part)
-        left_out += [{"part": c.part, "path": c.path, "error": c.reason} for c in copies]
+        left_out += [
+            {"part": c.part, "path": c.path, "error": c.reason, "kind": c.kind} for c in copies
+        ]
         parts = {part: _only(photos, keep[part]) for part, photos in parts.items()}
         job.note({"left_out": left_out})
         write_parts(job.folder, dataset, {part: photos.samples for part, photos in parts.items()})

@@ -26,7 +26,7 @@ from edge_runtime.files import (
     replace_folder,
     system_failures,
 )
-from edge_runtime.rundir import SplitRow, unfinished
+from edge_runtime.rundir import SplitRow, resume_command, unfinished
 
 from ..config.io import dump_config, read_config
 from ..config.schema import Config
@@ -37,7 +37,9 @@ from .progress import Progress
 
 _log = logging.getLogger("trainer")
 
-_JOB, _LOCK, _STATE, _START, _WORK = "job.json", "lock", "state.npz", "start.weights.h5", "work"
+LOCK = "lock"
+
+_JOB, _STATE, _START, _WORK = "job.json", "state.npz", "start.weights.h5", "work"
 
 AnyPath = str | os.PathLike[str]
 
@@ -125,10 +127,39 @@ class Job:
             checkpoints / _START,
             checkpoints / _STATE,
             self.out / _JOB,
-            self.out / _LOCK,
+            self.out / LOCK,
             *checkpoints.glob("new-*"),
         ):
             file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def begin_unfinished(folder: Path, overwrite: bool, what: str, go_on: str) -> Iterator[Path]:
+    """Make the folder of something that takes long, whole from the first moment.
+
+    Args:
+        folder: The folder, see :func:`edge_runtime.rundir.unfinished`.
+        overwrite: Whether what was interrupted there before may be thrown away.
+        what: What that is, for the message.
+        go_on: The command that goes on with it.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        OutputExists: Something was interrupted there, and ``overwrite`` is false.
+        SystemFailure: Disk full, no permission, or another process works there.
+    """
+    if folder.exists():
+        if not overwrite:
+            raise OutputExists(
+                f"{folder}: {what} that was interrupted is there. Start again with --overwrite, or "
+                f"go on with: {go_on}"
+            )
+        with locked(folder):
+            shutil.rmtree(folder)
+    with atomic_folder(folder) as new:
+        yield new
 
 
 @contextlib.contextmanager
@@ -151,15 +182,7 @@ def start_job(
         SystemFailure: Disk full, no permission, or another process trains there.
     """
     folder = unfinished(out)
-    if folder.exists():
-        if not overwrite:
-            raise OutputExists(
-                f"{folder}: a training that was interrupted is there. Go on with it: edge-train "
-                f"fit --resume {os.fspath(out)} or start again with --overwrite."
-            )
-        with locked(folder):
-            shutil.rmtree(folder)
-    with atomic_folder(folder) as new:  # whole from the first moment
+    with begin_unfinished(folder, overwrite, "a training", resume_command(out)) as new:
         prepare(new)
         (new / rundir.CHECKPOINTS).mkdir()
         (new / _WORK).mkdir()
@@ -212,10 +235,7 @@ def _say_how_to_go_on(job: Job) -> None:
     epochs = len(job.progress.rows)
     kept = f"; the best weights so far are in {job.checkpoints}" if epochs else ""
     _log.warning(
-        "Stopped after %d whole epochs%s. Go on with: edge-train fit --resume %s",
-        epochs,
-        kept,
-        job.out,
+        "Stopped after %d whole epochs%s. Go on with: %s", epochs, kept, resume_command(job.out)
     )
 
 
@@ -228,7 +248,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    with open(folder / _LOCK, "w") as stream:
+    with open(folder / LOCK, "w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

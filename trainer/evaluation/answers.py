@@ -58,7 +58,7 @@ def _cache_limit(run: RunDir) -> float | None:
     """``cache.limit_gb`` of a run; the default where its configuration cannot be read."""
     try:
         return read_config(run.path / rundir.CONFIG).cache.limit_gb
-    except EdgeError:  # of another version; what is evaluated does not hang on it
+    except (EdgeError, OSError):  # of another version, or gone; the answers do not hang on it
         return CacheConfig().limit_gb
 
 

@@ -60,7 +60,7 @@ def main(data: str | None, kills: int, seed: int, options: tuple[str, ...]) -> N
         root = Path(folder)
         if data is None:
             data = str(root / "digits")
-            subprocess.run([train, "-q", "sample", "digits", data], check=True)
+            subprocess.run([train, "sample", "digits", data, "-q"], check=True)
         weights = root / "start.weights.h5"
         _random_weights(weights)
         fit = [
@@ -91,7 +91,7 @@ def main(data: str | None, kills: int, seed: int, options: tuple[str, ...]) -> N
             epochs.append(len(read_history(unfinished)) if rows.is_file() else 0)
         click.echo(f"killed {len(epochs)} times, after these whole epochs: {epochs}")
         if not run.is_dir():
-            subprocess.run([train, "-q", "fit", "--resume", str(run)], check=True)
+            subprocess.run([train, "fit", "--resume", str(run), "-q"], check=True)
         left = sorted(path.name for path in root.glob("killed*") if path != run)
         difference = largest_difference(root / "whole", run)
         same = (root / "whole/metrics.json").read_bytes() == (run / "metrics.json").read_bytes()

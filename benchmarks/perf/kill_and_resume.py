@@ -6,6 +6,7 @@ few of the digits that scikit-learn ships.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import shutil
 import signal
@@ -21,7 +22,7 @@ from .common import EXIT_CHECK_FAILED, command, print_machine
 
 _COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
-_HEAD_EPOCHS = 4
+_HEAD_EPOCHS, _FINETUNE_EPOCHS = 4, 30
 
 #: Two trainings of one seed in two processes differ by the order in which threads add up.
 _TOLERANCE = 1e-4
@@ -65,30 +66,34 @@ def main(data: str | None, kills: int, seed: int, options: tuple[str, ...]) -> N
         _random_weights(weights)
         fit = [
             train, "fit", data, "--backbone", "mobilenetv3small", "--weights", str(weights),
-            "--image-size", "32", "--head-epochs", str(_HEAD_EPOCHS), "--finetune-epochs", "30",
+            "--image-size", "32", "--head-epochs", str(_HEAD_EPOCHS), "--finetune-epochs", str(_FINETUNE_EPOCHS),
             "--set", "finetune.ema=0.9", "--set", "callbacks.plateau_patience=2",
             "--set", "callbacks.early_stopping_patience=0", *options,
         ]  # fmt: skip
         begun, whole = _undisturbed([*fit, "-q"], root / "whole")
         click.echo(f"undisturbed: {whole:.0f} s, of which {begun:.0f} before fine-tuning")
-        moments = np.random.default_rng(seed)
+        draw = np.random.default_rng(seed)
+        epoch = (whole - begun) / _FINETUNE_EPOCHS
         run, unfinished = root / "killed", root / "killed.unfinished"
-        epochs = []
-        for _ in range(kills):
+        epochs: list[int] = []
+        while len(epochs) < kills:
             goes_on = [train, "fit", "--resume", str(run)]
             arguments = goes_on if unfinished.is_dir() else [*fit, "--out", str(run)]
             process = subprocess.Popen(
                 arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            try:
-                process.wait(moments.uniform(0.1 * begun, begun + 0.1 * whole))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            if draw.random() < 0.5:  # while it starts, reads, or computes features
+                _wait(process, draw.uniform(0.0, begun))
+            else:  # in the epoch after the next one, or while that is written
+                before = _epochs(unfinished)
+                while process.poll() is None and _epochs(unfinished) == before:
+                    time.sleep(0.01)
+                _wait(process, draw.uniform(0.0, epoch))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
             if run.is_dir():
                 break
-            rows = unfinished / "history.csv"
-            epochs.append(len(read_history(unfinished)) if rows.is_file() else 0)
+            epochs.append(_epochs(unfinished))
         click.echo(f"killed {len(epochs)} times, after these whole epochs: {epochs}")
         if not run.is_dir():
             subprocess.run([train, "fit", "--resume", str(run), "-q"], check=True)
@@ -98,8 +103,20 @@ def main(data: str | None, kills: int, seed: int, options: tuple[str, ...]) -> N
         click.echo(f"largest difference of the histories: {difference:.2e}")
         click.echo(f"metrics.json equal to the byte: {same}; left behind: {left or 'nothing'}")
         shutil.rmtree(run)
-    if difference > _TOLERANCE or left:
+    if difference > _TOLERANCE or left or len(epochs) < kills:
         raise SystemExit(EXIT_CHECK_FAILED)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def _epochs(unfinished: Path) -> int:
+    """Whole epochs that are noted."""
+    with contextlib.suppress(FileNotFoundError):
+        return len(read_history(unfinished))
+    return 0
 
 
 def _undisturbed(fit: list[str], run: Path) -> tuple[float, float]:

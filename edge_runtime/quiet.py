@@ -1,4 +1,4 @@
-"""Silence for C++ libraries that write to stderr whatever their log level."""
+"""Silence for C++ libraries that write to stderr or stdout whatever their log level."""
 
 from __future__ import annotations
 
@@ -6,22 +6,41 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Throw away what is written to file descriptor 2 meanwhile; exceptions are not lost."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    with _quiet(2, sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Throw away what is written to file descriptor 1 meanwhile: it is for results."""
+    import ctypes
+
+    with _quiet(1, sys.stdout):
+        try:
+            yield
+        finally:
+            ctypes.CDLL(None).fflush(None)  # or C would write it later
+
+
+@contextlib.contextmanager
+def _quiet(descriptor: int, stream: TextIO | None) -> Iterator[None]:
+    if stream is not None:
+        stream.flush()
     try:
-        kept = os.dup(2)
-    except OSError:  # started without a stderr
+        kept = os.dup(descriptor)
+    except OSError:  # started without it
         yield
         return
     try:
         with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
+            os.dup2(sink.fileno(), descriptor)
         yield
     finally:
-        os.dup2(kept, 2)
+        os.dup2(kept, descriptor)
         os.close(kept)

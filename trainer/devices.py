@@ -26,7 +26,7 @@ def gpus() -> list[str]:
     ``XLA_PYTHON_CLIENT_PREALLOCATE`` tells JAX otherwise.
     """
     if backend() != TENSORFLOW:
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        take_memory_as_needed()
         names = [str(name) for name in import_keras().distribution.list_devices()]
         return [name for name in names if not name.startswith("cpu")]
     tf, names = import_tensorflow(), []
@@ -36,6 +36,20 @@ def gpus() -> list[str]:
         details = tf.config.experimental.get_device_details(device)
         names.append(str(details.get("device_name", device.name)))
     return names
+
+
+def take_memory_as_needed() -> None:
+    """Tell JAX, which otherwise takes three quarters of a GPU's memory when it first looks at it."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def processes() -> int:
+    """Processes that train together, see :mod:`trainer.training.workers`; 1 on TensorFlow."""
+    if backend() == TENSORFLOW:
+        return 1
+    import jax
+
+    return int(jax.process_count())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -60,9 +60,7 @@ def main(backbone: str, batch: int, steps: int, rounds: int, precision: Precisio
     devices = choose_distribution(config.strategy)
     photos = _random_photos(batch * steps, size)
     augmentation = Augmentation(config.augment)
-    batches = PhotoBatches(
-        photos, _CLASSES, batch, 0, augmentation, None, devices.replicas, devices.chunks
-    )
+    batches = PhotoBatches(photos, _CLASSES, batch, 0, augmentation, None, devices.division)
 
     policy = choose_policy(
         config,
@@ -78,17 +76,18 @@ def main(backbone: str, batch: int, steps: int, rounds: int, precision: Precisio
     where = ", ".join(gpus()) or "CPU"
     click.echo(
         f"{backbone} at {size} pixels, batches of {batch}; Keras {import_keras().__version__} on "
-        f"{backend()}, {devices.replicas} x {where}; precision {network.policy}"
+        f"{backend()}, {devices.division.groups} x {where}; precision {network.policy}"
     )
     with_feed, alone, made = [], [], []
     feed = training_feed(batches, 2)
-    _fit(model, feed, batches.steps)  # compiles
     ready = batches.batch(0, 0)
-    for number in range(rounds):
-        with_feed.append(_seconds(lambda: _fit(model, feed, batches.steps)) / batches.steps)
-        alone.append(_seconds(lambda: _same(model, ready, batches.steps)) / batches.steps)
-        drawn = (batches.batch(number, step) for step in range(batches.steps))
-        made.append(_seconds(lambda: _exhaust(drawn)) / batches.steps)  # noqa: B023 - called here
+    with network.scope():
+        _fit(model, feed, batches.steps)  # compiles
+        for number in range(rounds):
+            with_feed.append(_seconds(lambda: _fit(model, feed, batches.steps)) / batches.steps)
+            alone.append(_seconds(lambda: _same(model, ready, batches.steps)) / batches.steps)
+            drawn = (batches.batch(number, step) for step in range(batches.steps))
+            made.append(_seconds(lambda: _exhaust(drawn)) / batches.steps)  # noqa: B023 - called here
     step, bare, host = map(statistics.median, (with_feed, alone, made))
     click.echo(f"{batch / step:.0f} images a second ({1000 * step:.1f} ms a step)")
     click.echo(

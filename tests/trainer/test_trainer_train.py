@@ -41,6 +41,7 @@ from trainer.config.schema import (
 )
 from trainer.data import batches
 from trainer.data.batches import (
+    Division,
     FeatureBatches,
     PhotoBatches,
     PlainBatches,
@@ -696,7 +697,7 @@ def test_every_photo_comes_once_an_epoch() -> None:
 
 @pytest.mark.parametrize(("count", "size", "groups"), [(387, 32, 2), (5, 32, 4), (1, 8, 2)])
 def test_a_batch_can_be_cut_among_devices(count: int, size: int, groups: int) -> None:
-    order = Shuffled(count, size, 0, groups)
+    order = Shuffled(count, size, 0, Division(groups))
     batches = [order.indices(0, step) for step in range(order.steps)]
     assert {len(batch) % groups for batch in batches} == {0}
     assert len({len(batch) for batch in batches}) == 1

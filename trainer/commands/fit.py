@@ -77,6 +77,10 @@ def fit(
         given |= {"model.from_run": from_run, "evaluation.out_of_fold": out_of_fold}
         chosen = load_config(config, given, assignments, preset)
         run = train.fit(data, out, chosen, overwrite)
+    if run is None:  # another process writes it
+        if as_json:
+            print_json({"run": None, "val": None, "test": None})
+        return
     out = out or str(run.path)
     metrics = run.metrics()
     if as_json:

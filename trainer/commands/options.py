@@ -21,6 +21,7 @@ KEYS = {
     "finetune_epochs": "finetune.epochs",
     "group_by": "data.group_by",
     "seed": "seed",
+    "strategy": "strategy",
 }
 
 _SOURCES = (
@@ -76,6 +77,12 @@ _KEYS = (
         "(of crossval: in one fold).",
     ),
     click.option("--seed", type=int, metavar="N", help="Of everything random. Default: 0."),
+    click.option(
+        "--strategy",
+        metavar="NAME",
+        help="Devices that share a batch: none, mirrored (of this machine), multi-worker (of several "
+        "processes, with KERAS_BACKEND=jax), or auto (the GPUs of this machine). Default: auto.",
+    ),
 )
 
 

@@ -217,7 +217,10 @@ class Config(Section):
         Literal["auto", "on", "off", "float16", "bfloat16"], BeforeValidator(on_off)
     ] = "auto"
     #: Several devices: ``auto`` (all GPUs of this machine, where it has more than one), ``mirrored``
-    #: (all devices of this machine), ``multi-worker`` (several machines), or ``none``.
+    #: (all devices of this machine), ``multi-worker`` (those of several processes on one or more
+    #: hosts, which Keras's variables KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and
+    #: _PROCESS_ID name; on JAX alone, because Keras 3 has no MultiWorkerMirroredStrategy on
+    #: TensorFlow), or ``none``.
     strategy: Literal["auto", "none", "mirrored", "multi-worker"] = "auto"
 
     @property

@@ -35,6 +35,7 @@ from ..config.schema import Config
 from ..evaluation.predictions import read_predictions, write_predictions
 from ..network.weights import IMAGENET
 from ..report.plots import plot_confusion
+from ..training.distribution import MULTI_WORKER
 from ..training.job import LOCK, begin_unfinished, locked
 from .figures import fold_figures, mean_predictions, over_folds, pooled_figures
 from .fold import FoldTask, fetch_weights, is_finished, train_fold, trim
@@ -86,6 +87,11 @@ def cross_validate(
         SystemFailure: No memory or disk left, or no permission.
     """
     config = config or Config()
+    if config.strategy == MULTI_WORKER:
+        raise UsageError(
+            "strategy multi-worker: a fold is trained by one process. --backend ray or dask shares "
+            "the folds out among several machines."
+        )
     _check_out(out, data, overwrite, resume)
     plan = make_plan(data, config, folds, repeats)
     folder = unfinished(out)

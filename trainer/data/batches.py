@@ -8,6 +8,7 @@ stopped goes on as if nothing had happened. How the batches reach Keras is the b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +17,46 @@ from ..augmentation.augment import Augmentation
 from .pixels import Photos, Pixels
 
 
+@dataclass(frozen=True)
+class Division:
+    """How a batch is divided."""
+
+    groups: int = 1  #: devices of all processes, each of which gets as many photos
+    #: Parts of a batch that the network is called with, one after another or at once. JAX calls
+    #: it with the whole batch.
+    chunks: int = 1
+    processes: int = 1  #: each has as many of the devices
+    process: int = 0  #: number of this one
+
+    def whole(self, count: int) -> int:
+        """The next number of photos, from ``count`` up, that can be divided."""
+        return steps_per_epoch(count, self.groups) * self.groups
+
+    def own(self, size: int) -> slice:
+        """The rows of a batch of ``size`` photos that this process feeds."""
+        share = size // self.processes
+        return slice(self.process * share, (self.process + 1) * share)
+
+    def of_each_process(self) -> Division:
+        """The same for batches of which every process feeds all rows to its own devices."""
+        return Division(self.groups // self.processes, self.chunks)
+
+
+#: One device.
+UNDIVIDED = Division()
+
+
 class Batches(Protocol):
     """Batches of one kind of training; the same epoch and step give the same batch."""
 
     steps: int  #: batches in an epoch
 
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
-        """Arrays of a batch: the inputs, then targets, then perhaps weights, each (b, ...)."""
+        """Arrays of this process's share of a batch.
+
+        Returns:
+            The inputs, then targets, then perhaps weights, each (b, ...).
+        """
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -69,15 +103,17 @@ class Shuffled:
     number.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, groups: int = 1) -> None:
-        """Plan batches of ``count`` photos, each to be cut into ``groups`` equal parts."""
+    def __init__(
+        self, count: int, batch_size: int, seed: int, division: Division = UNDIVIDED
+    ) -> None:
+        """Plan batches of ``count`` photos."""
         self._count, self._seed = count, seed
         self.steps = steps_per_epoch(count, batch_size)
-        self._size = steps_per_epoch(steps_per_epoch(count, self.steps), groups) * groups
+        self._size = division.whole(steps_per_epoch(count, self.steps))
         self._epoch, self._order = -1, np.zeros(0, np.int64)
 
     def indices(self, epoch: int, step: int) -> np.ndarray:
-        """Indices of the photos of a batch, int64 (b,)."""
+        """Indices of the photos of a batch, of all processes, int64 (b,)."""
         if epoch != self._epoch:
             order = epoch_order(self._count, self._seed, epoch)
             places = np.arange(self.steps * self._size) % self._count
@@ -96,8 +132,7 @@ class PhotoBatches:
         seed: int,
         augmentation: Augmentation,
         class_weights: np.ndarray | None = None,
-        groups: int = 1,
-        chunks: int = 1,
+        division: Division = UNDIVIDED,
     ) -> None:
         """Plan batches.
 
@@ -108,21 +143,23 @@ class PhotoBatches:
             seed: Of order and changes.
             augmentation: The changes.
             class_weights: float32 (classes,); None for no weights.
-            groups: Devices among which a batch is divided.
-            chunks: Parts of a batch that the network is called with.
+            division: How a batch is divided.
         """
         self._photos, self._classes = photos, classes
         self._augmentation, self._weights = augmentation, class_weights
-        self._order = Shuffled(len(photos.images), batch_size, seed, groups)
-        self._seed, self._chunks, self.steps = seed, chunks, self._order.steps
+        self._order = Shuffled(len(photos.images), batch_size, seed, division)
+        self._seed, self._division, self.steps = seed, division, self._order.steps
 
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
         """uint8 (b, h, w, 3), float32 (b, changes), float32 (b, classes), perhaps (b,)."""
-        chosen = self._order.indices(epoch, step)
-        changes = self._augmentation.draw(self._seed, epoch, step, chosen, self._chunks)
-        own = one_hot(self._photos.labels[chosen], self._classes)
-        targets = self._augmentation.targets(own, changes, self._chunks)
-        found = (self._photos.images[chosen], changes, targets)
+        # Of all processes: a photo may be mixed with one that another process reads.
+        chosen, chunks = self._order.indices(epoch, step), self._division.chunks
+        changes = self._augmentation.draw(self._seed, epoch, step, chosen, chunks)
+        targets = one_hot(self._photos.labels[chosen], self._classes)
+        targets = self._augmentation.targets(targets, changes, chunks)
+        own = self._division.own(len(chosen))
+        changes, targets = changes[own], targets[own]
+        found = (self._photos.images[chosen[own]], changes, targets)
         return found if self._weights is None else (*found, targets @ self._weights)
 
 
@@ -137,24 +174,30 @@ class FeatureBatches:
         batch_size: int,
         seed: int,
         class_weights: np.ndarray | None = None,
-        groups: int = 1,
+        division: Division = UNDIVIDED,
     ) -> None:
         """Plan batches of ``views``, float32 (views, n, k); else as :class:`PhotoBatches`."""
         self._views, self._labels = views, labels
-        self._classes, self._weights = classes, class_weights
-        self._order = Shuffled(len(labels), batch_size, seed, groups)
+        self._classes, self._weights, self._division = classes, class_weights, division
+        self._order = Shuffled(len(labels), batch_size, seed, division)
         self.steps = self._order.steps
 
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
         """float32 (b, k), float32 (b, classes), perhaps float32 (b,)."""
         chosen = self._order.indices(epoch, step)
+        chosen = chosen[self._division.own(len(chosen))]
         targets = one_hot(self._labels[chosen], self._classes)
         found = (self._views[epoch % len(self._views)][chosen], targets)
         return found if self._weights is None else (*found, targets @ self._weights)
 
 
 class PlainBatches:
-    """Each photo once, in order and unchanged, for validation."""
+    """Each photo once, in order and unchanged, for validation.
+
+    Where the last batch cannot be divided among the devices, it is filled up with rows that count
+    for nothing: their targets and their weights are 0. The weights of the others make up for it
+    in the mean over all rows.
+    """
 
     def __init__(
         self,
@@ -163,6 +206,7 @@ class PlainBatches:
         classes: int,
         batch_size: int,
         changes: int = 0,
+        division: Division = UNDIVIDED,
     ) -> None:
         """Plan batches of pixels or features (n, ...).
 
@@ -173,15 +217,21 @@ class PlainBatches:
             batch_size: Photos in a batch.
             changes: Parameters that the network's first layer wants and ignores; 0 if it has
                 no such input.
+            division: How a batch is divided.
         """
         self._inputs, self._labels, self._classes = inputs, labels, classes
-        self._size, self._changes = batch_size, changes
-        self.steps = steps_per_epoch(len(inputs), batch_size)
+        self._size, self._changes = division.whole(batch_size), changes
+        self._division, self._rows = division, division.whole(len(labels))
+        self.steps = steps_per_epoch(len(labels), self._size)
 
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, ...]:
-        """The inputs (b, ...), perhaps zeros (b, changes), and float32 (b, classes)."""
-        rows = np.arange(step * self._size, min((step + 1) * self._size, len(self._labels)))
-        inputs, targets = self._inputs[rows], one_hot(self._labels[rows], self._classes)
-        if not self._changes:
-            return inputs, targets
-        return inputs, np.zeros((len(rows), self._changes), np.float32), targets
+        """The inputs (b, ...), perhaps zeros (b, changes), float32 (b, classes), perhaps (b,)."""
+        rows = np.arange(step * self._size, min((step + 1) * self._size, self._rows))
+        rows, count = rows[self._division.own(len(rows))], len(self._labels)
+        real = (rows < count).astype(np.float32)
+        rows = np.minimum(rows, count - 1)
+        targets = one_hot(self._labels[rows], self._classes) * real[:, None]
+        found: tuple[np.ndarray, ...] = (self._inputs[rows], targets)
+        if self._changes:
+            found = (found[0], np.zeros((len(rows), self._changes), np.float32), targets)
+        return found if self._rows == count else (*found, real * (self._rows / count))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,13 @@ def training_feed(batches: Batches, inputs: int, start: int = 0) -> Any:
     if backend() == TENSORFLOW:
         return _dataset(batches, inputs, lambda: _endless(batches, start), None)
     return _py_dataset(batches, inputs, start)
+
+
+def following(feed: Any) -> list[Any]:
+    """Keras callbacks that tell a training feed which epoch begins; ``tf.data`` counts by itself."""
+    if backend() == TENSORFLOW:
+        return []
+    return [import_keras().callbacks.LambdaCallback(on_epoch_begin=feed.begin)]
 
 
 def epoch_length(batches: Batches) -> int | None:
@@ -104,17 +112,25 @@ def _dataset(batches: Batches, inputs: int, generator: Any, count: int | None) -
 
 def _py_dataset(batches: Batches, inputs: int, start: int) -> Any:
     class Feed(import_keras().utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
+        """Looks ahead by itself: Keras's threads hand on what an earlier pass left in a queue."""
+
         def __init__(self) -> None:
-            super().__init__(workers=2, use_multiprocessing=False, max_queue_size=_AHEAD)
-            self.epoch = start
+            super().__init__(workers=1, use_multiprocessing=False)
+            self._epoch, self._pool = start, ThreadPoolExecutor(2, "batches")
+            self._ready: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
+
+        def begin(self, epoch: int, logs: Any = None) -> None:
+            self._epoch = epoch
 
         def __len__(self) -> int:
             return batches.steps
 
         def __getitem__(self, step: int) -> tuple[Any, ...]:
-            return _grouped(batches.batch(self.epoch, step), inputs)
-
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
+            steps = range(step, min(step + 1 + _AHEAD, batches.steps))
+            self._ready = {
+                key: self._ready.get(key) or self._pool.submit(batches.batch, *key)
+                for key in ((self._epoch, ahead) for ahead in steps)
+            }
+            return _grouped(self._ready[self._epoch, step].result(), inputs)
 
     return Feed()

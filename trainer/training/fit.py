@@ -20,7 +20,7 @@ from edge_runtime.rundir import RunDir
 from ..config.schema import Config
 from ..data.dataset import Dataset, index_dataset
 from ..data.pixels import Photos, load_parts
-from ..devices import backend, gpus
+from ..devices import backend
 from ..doctor import resolve_duplicates, warn_of_findings
 from ..evaluation.finish import finish_evaluation
 from ..evaluation.predictions import read_out_of_fold
@@ -31,13 +31,14 @@ from ..network.weights import WeightsSource
 from ..packages import check_packages
 from ..report.plots import plot_history
 from ..tracking.tracking import start_tracking
-from .distribution import Distribution, choose_distribution
+from .distribution import MULTI_WORKER, Distribution, choose_distribution
 from .environment import describe_environment
-from .job import Job, resume_job, start_job, write_config, write_parts
+from .job import Job, copied_job, resume_job, start_job, write_config, write_parts
 from .phases import Training
 from .precision import Trial, choose_policy, try_steps
 from .resolve import resolve
 from .stopping import patient_signals
+from .workers import broadcast, broadcast_files, disconnect, is_worker, together
 
 _log = logging.getLogger("trainer")
 
@@ -54,10 +55,12 @@ _AT_THE_END = (
 
 def fit(
     data: AnyPath, out: AnyPath, config: Config | None = None, overwrite: bool = False
-) -> RunDir:
+) -> RunDir | None:
     """Train a classifier and write its run directory.
 
-    Until the run is whole it is ``OUT.unfinished``, which :func:`resume` takes up.
+    Until the run is whole it is ``OUT.unfinished``, which :func:`resume` takes up. With the
+    strategy ``multi-worker`` every process calls this, and process 0 alone writes: the others take
+    the configuration and the list of photos from it.
 
     Args:
         data: ``train/ val/ test/`` with a folder for each class (``test`` may be absent), or one
@@ -68,7 +71,7 @@ def fit(
             is whole.
 
     Returns:
-        The run.
+        The run; None in a process that does not write it.
 
     Raises:
         UsageError: A path, backbone or weights file that does not exist; ``out`` exists, is no
@@ -81,12 +84,22 @@ def fit(
     """
     config = resolve(config or Config())
     check_out(out, data, overwrite)
-    dataset = index_dataset(data, config.data.ratios, config.seed, config.data.group_by)
-    warn_of_findings(dataset, data)
-    return fit_dataset(dataset, out, config, overwrite)
+    distribution = choose_distribution(config.strategy)
+    with together():
+        if not distribution.chief:
+            return _follow(out, distribution)
+        dataset = index_dataset(data, config.data.ratios, config.seed, config.data.group_by)
+        warn_of_findings(dataset, data)
+        return fit_dataset(dataset, out, config, overwrite, distribution)
 
 
-def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool = False) -> RunDir:
+def fit_dataset(
+    dataset: Dataset,
+    out: AnyPath,
+    config: Config,
+    overwrite: bool = False,
+    distribution: Distribution | None = None,
+) -> RunDir | None:
     """:func:`fit` on photos that are listed already.
 
     Args:
@@ -94,6 +107,7 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
         out: Run directory to write.
         config: Of :func:`trainer.training.resolve.resolve`.
         overwrite: As for :func:`fit`.
+        distribution: The devices; None for those that the configuration names.
 
     Raises:
         SystemFailure: And the others of :func:`fit`.
@@ -113,16 +127,20 @@ def fit_dataset(dataset: Dataset, out: AnyPath, config: Config, overwrite: bool 
     facts = {"class_names": dataset.class_names, "overwrite": overwrite}
     facts |= start_facts(config, dataset.class_names, out)
     with patient_signals(), start_job(out, overwrite, prepare, facts) as job:
-        return _run(job)
+        return _run(job, distribution or choose_distribution(config.strategy))
 
 
-def resume(out: AnyPath, overwrite: bool = False) -> RunDir:
+def resume(out: AnyPath, overwrite: bool = False) -> RunDir | None:
     """Go on with a training that was interrupted, to the same result.
 
     Args:
-        out: The run that :func:`fit` was to write.
+        out: The run that :func:`fit` was to write. Where the environment names this process as a
+            worker, only its process 0 sees it.
         overwrite: Whether what has come to be at ``out`` since may be replaced; what :func:`fit`
             was told stays true in any case.
+
+    Returns:
+        As :func:`fit`.
 
     Raises:
         UsageError: There is no interrupted training, or it ran on another Keras backend.
@@ -130,12 +148,18 @@ def resume(out: AnyPath, overwrite: bool = False) -> RunDir:
         ModelError: Its state is damaged.
         SystemFailure: As :func:`fit`.
     """
+    if is_worker():
+        distribution = choose_distribution(MULTI_WORKER)
+        with together():
+            return _follow(out, distribution)
     with patient_signals(), resume_job(out) as job:
         if overwrite:
             job.note({"overwrite": True})
         refuse_existing(job.out, bool(job.read()["overwrite"]))
         _refuse_other(job.out)
-        return _run(job)
+        distribution = choose_distribution(job.config.strategy)
+        with together():
+            return _run(job, distribution)
 
 
 def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
@@ -157,13 +181,19 @@ def _refuse_other(out: AnyPath) -> None:
         )
 
 
-def _run(job: Job) -> RunDir:
+def _follow(out: AnyPath, distribution: Distribution) -> RunDir | None:
+    """Train with process 0, on a copy of what it has."""
+    with patient_signals(), copied_job(out, broadcast_files({})) as job:
+        return _run(job, distribution)
+
+
+def _run(job: Job, distribution: Distribution) -> RunDir | None:
     """Train, or go on training, and finish the run."""
     start = time.perf_counter()
     check_packages(_AT_THE_END, "evaluate the training at its end")
-    gpus()  # which makes them take memory only as it is needed
     config, dataset = job.config, job.dataset()
-    distribution = choose_distribution(config.strategy)
+    if distribution.chief and distribution.division.processes > 1:
+        broadcast_files(job.state())
     classes = len(dataset.class_names)
     network = None
     if not job.start.is_file():  # first of all, because the weights may not fit
@@ -194,6 +224,10 @@ def _run(job: Job) -> RunDir:
             tracking.callbacks,
         )
         kept = training.run()
+        disconnect()
+        if not distribution.chief:
+            _log.info("The training has ended. Process 0 evaluates the network and writes the run.")
+            return None
         _finish(job, network, config, parts, info, kept)
         tracking.finish(job.folder, parts)
     facts = job.read()
@@ -233,6 +267,12 @@ def _load(job: Job, dataset: Dataset, info: ModelInfo, config: Config) -> dict[s
         parts = {part: _only(photos, keep[part]) for part, photos in parts.items()}
         job.note({"left_out": left_out})
         write_parts(job.folder, dataset, {part: photos.samples for part, photos in parts.items()})
+    used = (job.folder / rundir.SPLIT).read_bytes()
+    if broadcast(used) != used:
+        raise DatasetError(
+            "The photos differ from those that process 0 sees. Give every host the same ones, "
+            "under the same paths."
+        )
     return parts
 
 
@@ -249,7 +289,8 @@ def _begin(
         tried = start_network(config, names, policy, network.distribution)
         return try_steps(tried, config, train, size)
 
-    policy = choose_policy(config, attempt)
+    # One process may find it slower than another does.
+    policy = broadcast(choose_policy(config, attempt).encode()).decode()
     if policy != network.policy:
         network = start_network(config, names, policy, network.distribution)
     job.note({"policy": policy, "weights": vars(network.source), "backend": backend()})

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ class Job:
         known = self.read() if (self.folder / _JOB).exists() else {}
         with atomic_file(self.folder / _JOB) as temporary:
             rundir.write_json(temporary, known | dict(facts))
+
+    def state(self) -> dict[str, bytes]:
+        """The files that a training needs to go on, by their place in the folder."""
+        files = [self.folder / name for name in (rundir.CONFIG, rundir.SPLIT, _JOB)]
+        files += sorted(self.checkpoints.iterdir())
+        return {str(file.relative_to(self.folder)): file.read_bytes() for file in files}
 
     def dataset(self) -> Dataset:
         """The photos as they were when the training began."""
@@ -229,6 +236,23 @@ def resume_job(out: AnyPath) -> Iterator[Job]:
         except BaseException:
             _say_how_to_go_on(job)
             raise
+
+
+@contextlib.contextmanager
+def copied_job(out: AnyPath, state: Mapping[str, bytes]) -> Iterator[Job]:
+    """The training of another process, in a temporary folder that goes again.
+
+    Args:
+        out: The run that the other process writes.
+        state: Of its :meth:`Job.state`.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-train-") as folder:
+        path = Path(folder) / Path(out).name
+        for name in (rundir.CHECKPOINTS, _WORK):
+            (unfinished(path) / name).mkdir(parents=True)
+        for name, data in state.items():
+            (unfinished(path) / name).write_bytes(data)
+        yield Job(path)
 
 
 def _say_how_to_go_on(job: Job) -> None:

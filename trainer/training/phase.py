@@ -16,8 +16,8 @@ from edge_runtime.errors import SystemFailure
 
 from ..config.schema import CallbacksConfig, LossConfig, PhaseConfig
 from ..data.batches import Batches
-from ..data.feeds import epoch_length, own_errors, training_feed, validation_feed
-from ..devices import TENSORFLOW, backend, gpus, is_out_of_memory
+from ..data.feeds import epoch_length, following, own_errors, training_feed, validation_feed
+from ..devices import TENSORFLOW, backend, gpus, is_out_of_memory, processes
 from ..network.model import count_trainable
 from .callbacks import (
     BestWeights,
@@ -137,6 +137,11 @@ def with_room(
         except Exception as error:  # each backend has its own
             if not is_out_of_memory(error):
                 raise
+            if processes() > 1:  # the others still have room, and cannot be told
+                raise SystemFailure(
+                    f"Out of memory in {what}. Several processes cannot halve the batch by "
+                    "themselves: begin again with a smaller --batch-size."
+                ) from error
             if batch_size == 1:
                 raise SystemFailure(
                     "Out of memory, even with one photo at a time. Use a smaller --image-size or "
@@ -170,15 +175,16 @@ def _train(
         if keep_if_not_better:
             figures = model.evaluate(checked, verbose=0, return_dict=True)
             threshold = figures[phase.callbacks.monitor.removeprefix("val_")]
+    feed = training_feed(train, phase.inputs, first)
     with _shuffled_already():
         model.fit(
-            training_feed(train, phase.inputs, first),
+            feed,
             validation_data=checked,
             initial_epoch=first,
             epochs=phase.epochs,
             steps_per_epoch=epoch_length(train),
             shuffle=False,
-            callbacks=_callbacks(phase, train.steps, progress, threshold),
+            callbacks=following(feed) + _callbacks(phase, train.steps, progress, threshold),
             verbose=0,
         )
 
@@ -221,12 +227,23 @@ def compile_model(
         )
     else:
         optimizer = keras.optimizers.Adam(config.learning_rate, **average)
-    metrics: list[Any] = ["accuracy"]
+    metrics: list[Any] = [_without_padding(keras.metrics.CategoricalAccuracy)(name="accuracy")]
     if f1:
-        metrics.append(keras.metrics.F1Score(average="macro", name="f1"))
+        metrics.append(_without_padding(keras.metrics.F1Score)(average="macro", name="f1"))
     model.compile(
         optimizer, make_loss(loss, config.label_smoothing), metrics=metrics, jit_compile=jit
     )
+
+
+def _without_padding(metric: Any) -> Any:
+    """A Keras metric class that leaves out the rows that fill up a batch: of no class."""
+    ops = import_keras().ops
+
+    class WithoutPadding(metric):  # type: ignore[misc]  # Keras is untyped
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return super().update_state(y_true, y_pred, ops.any(y_true > 0, axis=-1))
+
+    return WithoutPadding
 
 
 def make_loss(config: LossConfig, smoothing: float) -> Any:

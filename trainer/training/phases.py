@@ -115,7 +115,7 @@ class Training:
         self, name: str, own: PhaseConfig, epochs: int, keep_if_not_better: bool
     ) -> bool:
         augmentation = Augmentation(self.config.augment)
-        classes, devices = self.network.classes, self.network.distribution
+        classes, division = self.network.classes, self.network.distribution.division
         # Another seed than phase 1's, whose views would come again.
         seed, weights = self.config.seed + 1, self._class_weights()
 
@@ -128,10 +128,11 @@ class Training:
                     seed,
                     augmentation,
                     weights,
-                    devices.replicas,
-                    devices.chunks,
+                    division,
                 ),
-                PlainBatches(self.val.images, self.val.labels, classes, size, augmentation.width),
+                PlainBatches(
+                    self.val.images, self.val.labels, classes, size, augmentation.width, division
+                ),
             )
 
         model = self.network.for_training(augmentation)
@@ -152,20 +153,19 @@ class Training:
         if self.progress.result("head") is None:
             _log.info("Features of the frozen backbone: %d views a photo.", own.views + 1)
 
-        # Outside of the scope: on one device, which sees a batch as a whole.
         seen = self._features(self.train, "train", own.views)
         checked = self._features(self.val, "val", 0)[0]
         with self.network.scope():
             head = build_head(self.network.features, classes, config.model.dropout)
         head.set_weights(model.get_layer(LOGITS).get_weights())
-        weights, groups = self._class_weights(), self.network.distribution.replicas
+        weights, division = self._class_weights(), self.network.distribution.division
 
         def plan(size: int) -> tuple[Batches, Batches]:
             return (
                 FeatureBatches(
-                    seen, self.train.labels, classes, size, config.seed, weights, groups
+                    seen, self.train.labels, classes, size, config.seed, weights, division
                 ),
-                PlainBatches(checked, self.val.labels, classes, size),
+                PlainBatches(checked, self.val.labels, classes, size, division=division),
             )
 
         with self.network.scope():
@@ -191,6 +191,7 @@ class Training:
                 views,
                 Augmentation(alone),
                 config.seed,
+                self.network.distribution,
             )
 
         return with_room(run, size, "the features of phase head", self.progress.halve_batch)

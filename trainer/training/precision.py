@@ -114,15 +114,14 @@ def try_steps(network: Network, config: Config, train: Photos, batch_size: int) 
         train: Photos to learn from.
         batch_size: Photos in the batch.
     """
-    augmentation, devices = Augmentation(config.augment), network.distribution
+    augmentation, division = Augmentation(config.augment), network.distribution.division
     batches = PhotoBatches(
         train,
         network.classes,
-        batch_size,
+        -(-batch_size // division.processes),
         config.seed,
         augmentation,
-        groups=devices.replicas,
-        chunks=devices.chunks,
+        division=division.of_each_process(),
     )
     if config.from_scratch:
         unfreeze_all(network.model)
@@ -134,15 +133,15 @@ def try_steps(network: Network, config: Config, train: Photos, batch_size: int) 
     with network.scope():
         own = config.full if config.from_scratch else config.finetune
         compile_model(model, own, config.loss, jit_compile())
-    photos, changes, *targets = batches.batch(0, 0)
-    logits = np.asarray(model.predict_on_batch([photos, changes]), np.float32)
-    losses, seconds = [], math.inf
-    for _ in range(1 + _STEPS):
-        check_stop()
-        start = time.perf_counter()
-        losses.append(
-            float(model.train_on_batch([photos, changes], *targets, return_dict=True)["loss"])
-        )
-        if len(losses) > 1:
-            seconds = min(seconds, time.perf_counter() - start)
+        photos, changes, *targets = batches.batch(0, 0)
+        logits = np.asarray(model.predict_on_batch([photos, changes]), np.float32)
+        losses, seconds = [], math.inf
+        for _ in range(1 + _STEPS):
+            check_stop()
+            start = time.perf_counter()
+            losses.append(
+                float(model.train_on_batch([photos, changes], *targets, return_dict=True)["loss"])
+            )
+            if len(losses) > 1:
+                seconds = min(seconds, time.perf_counter() - start)
     return Trial(logits, losses, seconds)

@@ -10,6 +10,7 @@ from ..network.backbones import build_base, get_backbone
 from ..network.model import fine_tune_index
 from ..network.warm_start import resolve_start
 from ..network.weights import check_weights
+from .distribution import MULTI_WORKER
 
 
 def resolve(config: Config) -> Config:
@@ -29,7 +30,8 @@ def resolve(config: Config) -> Config:
     at = config.model.fine_tune_at
     if at is None and not config.from_scratch:
         update["fine_tune_at"] = backbone.fine_tune_at
-    elif isinstance(at, (float, str)):
+    elif isinstance(at, (float, str)) and config.strategy != MULTI_WORKER:
+        # Whose processes connect before Keras builds anything; the network finds its layer then.
         update["fine_tune_at"] = fine_tune_index(build_base(backbone, 32), at)
     evaluation = config.evaluation
     if evaluation.out_of_fold is not None:

@@ -44,7 +44,7 @@ def take_memory_as_needed() -> None:
 
 
 def processes() -> int:
-    """Processes that train together, see :mod:`trainer.training.workers`; 1 on TensorFlow."""
+    """Processes that train together, see :mod:`trainer.workers`; 1 on TensorFlow."""
     if backend() == TENSORFLOW:
         return 1
     import jax

@@ -27,10 +27,10 @@ from trainer.data.dataset import Sample
 from trainer.data.feeds import training_feed
 from trainer.data.pixels import Photos
 from trainer.devices import backend, gpus
+from trainer.distribution import choose_distribution
 from trainer.network.backbones import BACKBONES
 from trainer.network.model import unfreeze_from
 from trainer.network.network import build_network
-from trainer.training.distribution import choose_distribution
 from trainer.training.phase import compile_model, jit_compile
 from trainer.training.precision import choose_policy, try_steps
 

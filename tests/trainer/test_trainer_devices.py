@@ -21,8 +21,8 @@ from trainer.config.schema import Config
 from trainer.crossval.crossval import cross_validate
 from trainer.data.batches import Division, FeatureBatches, PlainBatches
 from trainer.devices import is_out_of_memory
-from trainer.training.distribution import choose_distribution
-from trainer.training.workers import Cluster, broadcast_files, is_worker, read_cluster
+from trainer.distribution import choose_distribution
+from trainer.workers import Cluster, broadcast_files, is_worker, read_cluster
 
 #: Trains a network of two convolutions, or goes on, or dies after the third epoch; the arguments
 #: are what to do, the folders, the strategy and the file of the weights.

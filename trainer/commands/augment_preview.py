@@ -50,10 +50,10 @@ def augment_preview(
     """
     from edge_runtime.files import refuse_existing
 
-    from ..augmentation.preview import choose_photos, draw_preview, make_preview
     from ..config.io import load_config
     from ..data.dataset import index_dataset
     from ..network.backbones import get_backbone
+    from ..report.preview import choose_photos, draw_preview, make_preview
 
     refuse_existing(out, overwrite)
     given = {"augment.level": level, "seed": seed}

@@ -32,10 +32,10 @@ from edge_runtime.rundir import unfinished
 
 from ..config.io import dump_config
 from ..config.schema import Config
+from ..distribution import MULTI_WORKER
 from ..evaluation.predictions import read_predictions, write_predictions
 from ..network.weights import IMAGENET
 from ..report.plots import plot_confusion
-from ..training.distribution import MULTI_WORKER
 from ..training.job import LOCK, begin_unfinished, locked
 from .figures import fold_figures, mean_predictions, over_folds, pooled_figures
 from .fold import FoldTask, fetch_weights, is_finished, train_fold, trim

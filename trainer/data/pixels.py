@@ -17,7 +17,7 @@ from edge_runtime.files import cache_folder
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 
-from ..training.stopping import check_stop
+from ..stopping import check_stop
 from .dataset import Sample
 from .pixel_store import Entry, PixelStore, store_folder
 from .room import Room, make_room

@@ -11,7 +11,7 @@ from edge_runtime.backends.full_model import import_keras
 
 from ..augmentation.augment import Augmentation
 from ..config.schema import Config
-from ..training.distribution import Distribution, single_device
+from ..distribution import Distribution, single_device
 from .backbones import Backbone, build_base, get_backbone
 from .model import (
     FLOAT32,

@@ -25,7 +25,7 @@ from edge_runtime.rundir import RunDir
 from ..config.io import read_config
 from ..config.schema import Config
 from ..data.dataset import Sample
-from ..training.distribution import Distribution
+from ..distribution import Distribution
 from .model import FLOAT32, LOGITS, POOL
 from .network import Network, build_network
 from .weights import WeightsSource, copy_layers

@@ -14,8 +14,8 @@ from edge_runtime.backends.full_model import import_keras
 
 from ..config.schema import PhaseConfig
 from ..devices import to_numpy
+from ..stopping import check_stop
 from .progress import Progress
-from .stopping import check_stop
 
 _log = logging.getLogger("trainer")
 

@@ -14,9 +14,9 @@ from edge_runtime.files import atomic_file
 from ..augmentation.augment import Augmentation
 from ..data.batches import Division
 from ..data.pixels import Pixels
+from ..distribution import Distribution, Predictor, single_device
 from ..network.model import POOL, changing, part_of
-from .distribution import Distribution, Predictor, single_device
-from .stopping import check_stop
+from ..stopping import check_stop
 
 
 def pooled_features(

@@ -21,6 +21,7 @@ from ..config.schema import Config
 from ..data.dataset import Dataset, index_dataset
 from ..data.pixels import Photos, load_parts
 from ..devices import backend
+from ..distribution import MULTI_WORKER, Distribution, choose_distribution
 from ..doctor import resolve_duplicates, warn_of_findings
 from ..evaluation.finish import finish_evaluation
 from ..evaluation.predictions import read_out_of_fold
@@ -30,15 +31,14 @@ from ..network.warm_start import start_facts, start_network, warn_of_known_photo
 from ..network.weights import WeightsSource
 from ..packages import check_packages
 from ..report.plots import plot_history
+from ..stopping import patient_signals
 from ..tracking.tracking import start_tracking
-from .distribution import MULTI_WORKER, Distribution, choose_distribution
+from ..workers import broadcast, broadcast_files, disconnect, is_worker, together
 from .environment import describe_environment
 from .job import Job, copied_job, resume_job, start_job, write_config, write_parts
 from .phases import Training
 from .precision import Trial, choose_policy, try_steps
 from .resolve import resolve
-from .stopping import patient_signals
-from .workers import broadcast, broadcast_files, disconnect, is_worker, together
 
 _log = logging.getLogger("trainer")
 

@@ -17,8 +17,8 @@ from ..data.pixels import Photos
 from ..devices import gpus
 from ..network.model import FLOAT32, freeze_backbone, unfreeze_all, unfreeze_from
 from ..network.network import Network
+from ..stopping import check_stop
 from .phase import compile_model, jit_compile, with_room
-from .stopping import check_stop
 
 _log = logging.getLogger("trainer")
 

@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 from ..config.schema import Config
+from ..distribution import MULTI_WORKER
 from ..network.backbones import build_base, get_backbone
 from ..network.model import fine_tune_index
 from ..network.warm_start import resolve_start
 from ..network.weights import check_weights
-from .distribution import MULTI_WORKER
 
 
 def resolve(config: Config) -> Config:

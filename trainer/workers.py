@@ -31,7 +31,7 @@ from edge_runtime.console import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 from edge_runtime.errors import EdgeError, SystemFailure, UsageError, first_line
 from edge_runtime.quiet import quiet_stdout
 
-from ..devices import is_out_of_memory, processes, take_memory_as_needed
+from .devices import is_out_of_memory, processes, take_memory_as_needed
 
 _log = logging.getLogger("trainer")
 

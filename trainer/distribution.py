@@ -1,7 +1,7 @@
 """Several devices: on TensorFlow ``tf.distribute``, on JAX ``keras.distribution``.
 
 A step's batch is divided among the devices, and the gradients are averaged, so that the result is
-that of one device with the whole batch. Several processes (:mod:`trainer.training.workers`) are
+that of one device with the whole batch. Several processes (:mod:`trainer.workers`) are
 for JAX alone: Keras 3 has nothing on TensorFlow that takes the place of
 ``MultiWorkerMirroredStrategy``.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from edge_runtime.backends.full_model import import_keras, import_tensorflow
 from edge_runtime.errors import UsageError
 
-from ..data.batches import UNDIVIDED, Division
-from ..devices import TENSORFLOW, backend, gpus
+from .data.batches import UNDIVIDED, Division
+from .devices import TENSORFLOW, backend, gpus
 from .workers import connect
 
 _log = logging.getLogger("trainer")

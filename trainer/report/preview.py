@@ -15,13 +15,13 @@ from edge_runtime.files import atomic_file
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 
+from ..augmentation.augment import Augmentation
 from ..config.schema import AugmentConfig
 from ..data.dataset import Sample
 from ..devices import to_numpy
-from ..report.fonts import font_families
-from ..report.plots import new_figure, save_figure
-from ..report.text import cut
-from .augment import Augmentation
+from .fonts import font_families
+from .plots import new_figure, save_figure
+from .text import cut
 
 _log = logging.getLogger("trainer")
 

@@ -598,6 +598,22 @@ def test_memory_that_runs_out_after_an_epoch(
     assert [row["epoch"] for row in history(run)] == ["1", "2", "3"]
 
 
+def test_memory_that_runs_out_at_the_end(data: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+    sizes = []
+
+    def limited(model, images, batch_size):
+        sizes.append(batch_size)
+        if batch_size > 4:
+            raise MemoryError
+        return predict(model, images, batch_size)
+
+    monkeypatch.setattr("trainer.evaluation.finish.predict", limited)
+    run = fit(data, tmp_path / "run", tiny())
+    assert sizes == [8, 4, 4, 4]
+    assert "the answers for report.html" in caplog.text
+    assert run.metrics()["test"]["n"] == 6
+
+
 def test_memory_that_runs_out_in_the_trial_of_the_precision(
     data: Path, weights: Path, tmp_path: Path, monkeypatch, caplog
 ) -> None:

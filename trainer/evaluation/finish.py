@@ -54,6 +54,7 @@ def finish_evaluation(
     left_out: Sequence[Mapping[str, str]],
     environment: Mapping[str, Any],
     title: str | None = None,
+    batch_size: int = 32,
 ) -> tuple[ModelInfo, dict[str, Any]]:
     """Evaluate a trained network and write what a person looks at.
 
@@ -72,6 +73,7 @@ def finish_evaluation(
             ``contradiction`` (it is in another class).
         environment: Versions, machine and whatever else the page should list.
         title: Heading of the page; None for the folder's name.
+        batch_size: Photos at once.
 
     Returns:
         The description with temperature and "unknown" threshold, and the contents of
@@ -86,7 +88,7 @@ def finish_evaluation(
     """
     settings = config.evaluation
     answers = {
-        part: answer_part(model, parts[part], info, part, config.batch_size)
+        part: answer_part(model, parts[part], info, part, batch_size)
         for part in ("val", "test", "train")
         if part in parts and len(parts[part].labels) and (part != "train" or settings.train_photos)
     }

@@ -36,6 +36,7 @@ from ..tracking.tracking import start_tracking
 from ..workers import broadcast, broadcast_files, disconnect, is_worker, together
 from .environment import describe_environment
 from .job import Job, copied_job, resume_job, start_job, write_config, write_parts
+from .phase import with_room
 from .phases import Training
 from .precision import Trial, choose_policy, try_steps
 from .resolve import resolve
@@ -371,16 +372,22 @@ def _finish(
     }
     if "from_run" in facts:
         environment["from_run"] = facts["from_run"]
-    info, metrics = finish_evaluation(
-        folder,
-        load_keras_model(folder / rundir.MODEL),  # as it is on disk
-        parts,
-        info,
-        config,
-        rows,
-        facts["left_out"],
-        environment,
-        job.out.name,
+    model = load_keras_model(folder / rundir.MODEL)  # as it is on disk
+    info, metrics = with_room(
+        lambda size: finish_evaluation(
+            folder,
+            model,
+            parts,
+            info,
+            config,
+            rows,
+            facts["left_out"],
+            environment,
+            job.out.name,
+            size,
+        ),
+        environment["batch_size"],
+        "the answers for report.html",
     )
     rundir.write_info(folder, info)
     rundir.write_json(folder / rundir.ENVIRONMENT, environment)

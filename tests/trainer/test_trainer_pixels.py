@@ -19,12 +19,12 @@ from PIL import Image
 from edge_runtime.errors import DatasetError, ImageError
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
+from trainer import stopping
 from trainer.data import pixel_store, pixels
 from trainer.data.dataset import Sample, index_dataset
 from trainer.data.pixel_store import PixelStore, store_folder
 from trainer.data.pixels import MappedPixels, Photos, StreamedPixels, load_part, load_parts
 from trainer.data.stores import other_stores, remove_store
-from trainer.training import stopping
 
 SPEC = PreprocessSpec(32, 24)
 CLASSES = ("blue dots", "green", "red stripes")

@@ -28,7 +28,7 @@ import numpy as np
 
 from edge_runtime.backends.full_model import import_keras
 from edge_runtime.console import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
-from edge_runtime.errors import EdgeError, SystemFailure, UsageError, first_line
+from edge_runtime.errors import DataError, EdgeError, SystemFailure, UsageError, first_line
 from edge_runtime.quiet import quiet_stdout
 
 from .devices import is_out_of_memory, processes, take_memory_as_needed
@@ -177,6 +177,11 @@ def together() -> Iterator[None]:
 
 
 def _explained(error: BaseException) -> BaseException:
+    if "not the same on each process" in str(error):  # JAX compares what is given to all devices
+        return DataError(
+            "The network differs between the processes. Give every host the same weights (the "
+            "file, or the run of --from-run) under the same path, and the same packages."
+        )
     if isinstance(error, EdgeError) or is_out_of_memory(error):
         return error
     # Gloo (CPU) and NCCL (GPU) carry the tensors; a status code of JAX stands in front.

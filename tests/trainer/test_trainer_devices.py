@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.errors import UsageError
+import trainer.workers
+from edge_runtime.errors import DataError, DatasetError, SystemFailure, UsageError
 from trainer.config.schema import Config
 from trainer.crossval.crossval import cross_validate
 from trainer.data.batches import Division, FeatureBatches, PlainBatches
 from trainer.devices import is_out_of_memory
 from trainer.distribution import choose_distribution
-from trainer.workers import Cluster, broadcast_files, is_worker, read_cluster
+from trainer.workers import Cluster, broadcast_files, is_worker, read_cluster, together
 
 #: Trains a network of two convolutions, or goes on, or dies after the third epoch; the arguments
 #: are what to do, the folders, the strategy and the file of the weights.
@@ -322,6 +323,31 @@ def test_unknown_ways_are_refused(tmp_path: Path) -> None:
         choose_distribution("multi-worker")
     with pytest.raises(UsageError, match="--backend ray or dask"):
         cross_validate(tmp_path, tmp_path / "out", Config(strategy="multi-worker"))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (ValueError("UNKNOWN: Gloo AllGather failed: closed by peer"), SystemFailure, "--resume"),
+        (RuntimeError("INTERNAL: NCCL operation failed"), SystemFailure, "--resume"),
+        (AssertionError("<array> is not the same on each process."), DataError, "same weights"),
+        (ValueError("shapes do not fit"), ValueError, "shapes do not fit"),
+        (DatasetError("no photo"), DatasetError, "no photo"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
+    ],
+)
+def test_one_of_several_processes_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    expected: type[BaseException],
+    message: str,
+) -> None:
+    ended: list[BaseException] = []
+    monkeypatch.setattr(trainer.workers, "processes", lambda: 2)
+    monkeypatch.setattr(trainer.workers, "_end_at_once", ended.append)
+    with pytest.raises(expected, match=message), together():
+        raise error
+    assert [type(one) for one in ended] == [expected]
 
 
 def test_one_process_sends_to_itself() -> None:

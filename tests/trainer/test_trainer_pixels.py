@@ -423,7 +423,7 @@ def test_many_photos_of_another_format_are_one_line(samples, caplog) -> None:
     streamed, _ = load_part(samples, SPEC, "train", limit_gb=0)
     assert isinstance(streamed.images, StreamedPixels)
     assert len(streamed.images[:]) == 24
-    assert caplog.text == "", "not once an epoch, either"
+    assert "in spite" not in caplog.text, "not once an epoch, either"
 
 
 def test_ctrl_c_while_decoding(samples, monkeypatch) -> None:

@@ -14,7 +14,14 @@ from edge_runtime.backends.full_model import import_keras
 
 from ..augmentation.augment import Augmentation
 from ..config.schema import Config, PhaseConfig
-from ..data.batches import Batches, FeatureBatches, PhotoBatches, PlainBatches, balanced_weights
+from ..data.batches import (
+    Batches,
+    FeatureBatches,
+    PhotoBatches,
+    PlainBatches,
+    balanced_weights,
+    steps_per_epoch,
+)
 from ..data.pixels import Photos
 from ..network.model import (
     LOGITS,
@@ -180,9 +187,11 @@ class Training:
         config, size = self.config, self.progress.batch_size(self.config.batch_size)
         # One photo has one label here: nothing is mixed.
         alone = config.augment.model_copy(update={"mixup": 0.0, "cutmix": 0.0})
-        file = self.work / f"features-{name}.npy"
+        file, count = self.work / f"features-{name}.npy", len(self.train.images)
 
         def run(size: int) -> np.ndarray:
+            # Of one size for both parts, and such that the last batch of train is all but full.
+            size = steps_per_epoch(count, steps_per_epoch(count, size))
             return pooled_features(
                 self.network.model,
                 photos.images,

@@ -17,10 +17,12 @@ MODEL   ?= $(BUNDLE)
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train export classify bench lint clean wheel
+.PHONY: help venv demo test test-slow train export classify bench lint clean wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.all ## install the four commands into .venv (3 GB with TensorFlow)
 
 demo: $(VENV)/.all ## the whole road on an embedded data set, offline: train, export, classify, explain, benchmark
 	@PATH="$(abspath $(BIN)):$$PATH" sh scripts/demo.sh

@@ -111,3 +111,14 @@ def test_flipped_labels_are_found_and_come_first():
     assert first.suggestion == "abc"[truth[int(first.path)]]
     assert not first.learned
     assert find_suspects(predictions, learned=True)[0].to_dict()["learned"] is True
+
+
+def test_a_photo_that_is_answered_as_labelled_is_no_suspect():
+    """Photo 0 passes the low threshold of class 1, 0.3, and not that of its own, 0.7."""
+    labels = np.array([0, 0, 1, 2])
+    probabilities = np.array(
+        [[0.5, 0.36, 0.14], [0.9, 0.05, 0.05], [0.6, 0.3, 0.1], [0.1, 0.3, 0.6]], np.float32
+    )
+    assert confident_disagreements(labels, probabilities) == [(0, 1)]
+    paths = [str(number) for number in range(4)]
+    assert find_suspects(Predictions(NAMES, paths, ["val"] * 4, labels, probabilities)) == []

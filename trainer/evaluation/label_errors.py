@@ -2,8 +2,8 @@
 
 Confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset
 Labels"): a class's threshold is the mean probability that photos with its label get for it; a
-photo that reaches the threshold of another class, and of no more probable one, is a suspect. The
-package cleanlab has the same and more, but brings pandas and datasets along; these are ten lines.
+photo that reaches the threshold of another class, and of no more probable one, is a suspect, unless
+its label is the more probable of the two. The package cleanlab has the same and more, but brings pandas and datasets along; these are ten lines.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def find_suspects(predictions: Predictions, learned: bool = False) -> list[Suspe
     found = []
     for i, suggestion in confident_disagreements(predictions.labels, predictions.probabilities):
         label, row = int(predictions.labels[i]), predictions.probabilities[i]
+        if row[suggestion] <= row[label]:
+            continue  # it passes the threshold of a class that is hardly ever sure of itself
         found.append(
             Suspect(
                 predictions.paths[i],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import zipfile
@@ -24,6 +25,8 @@ GRADCAM_SIGNATURE = "gradcam"
 
 def _import_quietly(module: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Its warnings are about how this toolkit uses it, such as that a function was traced again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if module in sys.modules:
         return sys.modules[module]
     try:

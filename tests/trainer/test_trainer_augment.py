@@ -687,3 +687,10 @@ def test_preview_passes_over_what_cannot_be_read(photo_folder: Path, tmp_path: P
     labels = [photo["label"] for photo in json.loads(stdout)["photos"]]
     assert labels.count("green") <= 1
     assert labels.count("blue dots") == 9
+
+
+def test_only_a_png_is_written(photo_folder: Path, tmp_path: Path) -> None:
+    code, _, stderr = preview(photo_folder, "--out", tmp_path / "grid.jpg")
+    assert code == 2
+    assert "a name that ends in .png" in stderr
+    assert not (tmp_path / "grid.jpg").exists()

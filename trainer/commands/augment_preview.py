@@ -48,6 +48,7 @@ def augment_preview(
     DATA and the configuration are as for fit. The photos are of the training part, one of each
     class in turn.
     """
+    from edge_runtime.errors import UsageError
     from edge_runtime.files import refuse_existing
 
     from ..config.io import load_config
@@ -55,6 +56,8 @@ def augment_preview(
     from ..network.backbones import get_backbone
     from ..report.preview import choose_photos, draw_preview, make_preview
 
+    if not out.lower().endswith(".png"):
+        raise UsageError(f"{out}: a PNG picture is written; give --out a name that ends in .png.")
     refuse_existing(out, overwrite)
     given = {"augment.level": level, "seed": seed}
     chosen = load_config(config, given, assignments, preset)

@@ -114,6 +114,22 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
     )
 
 
+def refuse_other(path: str | os.PathLike[str], own: bool, what: str) -> None:
+    """Raise UsageError if a folder that is not ours would be replaced, which nobody wants to lose.
+
+    Args:
+        path: What would be replaced; an empty folder may be.
+        own: Whether it is what would be written.
+        what: Name of that.
+    """
+    target = Path(path)
+    if not own and target.is_dir() and any(target.iterdir()):
+        raise UsageError(
+            f"{os.fspath(path)}: is no {what}, so --overwrite does not replace it. Choose another "
+            "name, or remove it yourself."
+        )
+
+
 def refuse_overlap(
     path: str | os.PathLike[str], other: str | os.PathLike[str], message: str
 ) -> None:

@@ -13,7 +13,6 @@ from trainer.network.model import (
     FLOAT32,
     HEAD_LAYERS,
     LOGITS,
-    MIXED,
     POOL,
     backbone_layers,
     build_classifier,
@@ -205,7 +204,7 @@ def test_layer_normalization_is_trained() -> None:
 
 def test_float32_copy_of_a_mixed_model(pixels: np.ndarray, tmp_path) -> None:
     keras = import_keras()
-    with precision(MIXED):
+    with precision("mixed_float16"):
         mixed = build_classifier(build_base(BACKBONES["efficientnetb0"], SIDE), CLASSES, 0.2)
     assert keras.config.dtype_policy().name == FLOAT32, "the policy is put back"
     assert mixed.get_layer("top_conv").compute_dtype == "float16"

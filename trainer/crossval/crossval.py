@@ -27,7 +27,13 @@ import numpy as np
 
 from edge_runtime import rundir
 from edge_runtime.errors import ModelError, UsageError
-from edge_runtime.files import refuse_existing, refuse_overlap, replace_folder, system_failures
+from edge_runtime.files import (
+    refuse_existing,
+    refuse_other,
+    refuse_overlap,
+    replace_folder,
+    system_failures,
+)
 from edge_runtime.rundir import unfinished
 
 from ..config.io import dump_config
@@ -125,11 +131,7 @@ def _check_out(out: AnyPath, data: AnyPath, overwrite: bool, resume: bool) -> No
     refuse_overlap(
         out, data, f"{out}: overlaps the photos in {data}. Choose another place with --out."
     )
-    if target.is_dir() and any(target.iterdir()) and not (target / RESULT).is_file():
-        raise UsageError(
-            f"{target}: is no result of crossval, so --overwrite does not replace it. Choose "
-            "another name, or remove it yourself."
-        )
+    refuse_other(out, (target / RESULT).is_file(), "result of crossval")
 
 
 def _begin(plan: Plan, folder: Path, overwrite: bool, resume: bool) -> None:

@@ -24,7 +24,6 @@ from .weights import copy_weights
 POOL, DROPOUT, LOGITS, PROBABILITIES = HEAD_LAYERS = ("pool", "dropout", "logits", "probabilities")
 
 FLOAT32 = "float32"
-MIXED = "mixed_float16"
 
 
 @contextlib.contextmanager

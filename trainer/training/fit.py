@@ -13,7 +13,7 @@ import numpy as np
 from edge_runtime import rundir
 from edge_runtime.backends.full_model import load_keras_model
 from edge_runtime.errors import DatasetError, UsageError
-from edge_runtime.files import refuse_existing, refuse_overlap
+from edge_runtime.files import refuse_existing, refuse_other, refuse_overlap
 from edge_runtime.manifest import ModelInfo
 from edge_runtime.rundir import RunDir
 
@@ -173,13 +173,7 @@ def check_out(out: AnyPath, data: AnyPath, overwrite: bool) -> None:
 
 
 def _refuse_other(out: AnyPath) -> None:
-    """Raise UsageError if anything but a run is there, which nobody wants to lose."""
-    target = Path(out)
-    if target.is_dir() and any(target.iterdir()) and not rundir.looks_like_run(target):
-        raise UsageError(
-            f"{out}: is no run directory, so --overwrite does not replace it. "
-            "Choose another name, or remove it yourself."
-        )
+    refuse_other(out, rundir.looks_like_run(Path(out)), "run directory")
 
 
 def _follow(out: AnyPath, distribution: Distribution) -> RunDir | None:

@@ -119,7 +119,7 @@ class Classifier:
             bundle = Bundle.open(root)
             artifact, file = bundle.file(fmt)
             backend = open_backend(file, threads)
-            return cls(backend, bundle.manifest.info, artifact.format, str(file))
+            return cls(backend, bundle.manifest.info_of(artifact), artifact.format, str(file))
         if fmt is not None:
             check_format(fmt)
             raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -34,8 +34,12 @@ FORMAT_SUFFIXES: dict[str, str] = {
     "tflite-fp32": ".tflite",
     "tflite-fp16": ".tflite",
     "tflite-dynamic": ".tflite",
+    "tflite-int8w": ".tflite",
     "tflite-int8": ".tflite",
+    "tflite-int16x8": ".tflite",
     "onnx-fp32": ".onnx",
+    "onnx-fp16": ".onnx",
+    "onnx-int8": ".onnx",
 }
 
 #: What is used when no format is asked for and no verdict recorded another.
@@ -91,12 +95,39 @@ class PreprocessSpec:
 
 
 @dataclass(frozen=True)
+class HeatmapSpec:
+    """Where a model file keeps what a heat map is made of.
+
+    Of an ONNX file: the output that is the map. Of a TFLite file, which has one output only: the
+    feature map F (1, h, w, k) in front of the pooling, and the kernel W (classes, k) of the linear
+    layer behind it. The map of class c is relu(F W_c) / (h w) (Zhou et al. 2016, Selvaraju et al.
+    2017).
+    """
+
+    output: str | None = None  #: ONNX: name of an output float32 (n, h, w, classes), >= 0
+    features: str | None = None  #: TFLite: name of the tensor F
+    weights: str | None = None  #: TFLite: name of the constant tensor W
+
+    def __post_init__(self) -> None:
+        names = (self.output, self.features, self.weights)
+        if not all(name is None or (isinstance(name, str) and name) for name in names):
+            raise ModelError(f"output.heatmap: expected names of tensors, found {names}.")
+        if (self.output is None) == (self.features is None) or (
+            (self.features is None) != (self.weights is None)
+        ):
+            raise ModelError(
+                "output.heatmap: expected either `output`, or `features` and `weights`."
+            )
+
+
+@dataclass(frozen=True)
 class OutputSpec:
     """What the numbers that the network gives mean."""
 
     kind: str = "probabilities"  #: ``probabilities`` (softmax inside) or ``logits``
     temperature: float | None = None  #: of the calibrated score; None: not fitted
     unknown_threshold: float | None = None  #: calibrated score below it is "unknown"
+    heatmap: HeatmapSpec | None = None  #: None: the file gives none
 
     def __post_init__(self) -> None:
         if self.kind not in ("probabilities", "logits"):
@@ -111,6 +142,21 @@ class OutputSpec:
         if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
             raise ModelError(f"output.unknown_threshold: expected 0 to 1, found {threshold!r}.")
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OutputSpec:
+        """Read ``asdict`` back; keys that this version does not know are left aside.
+
+        Raises:
+            ModelError: A value cannot be right.
+        """
+        known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+        if known.get("heatmap") is not None:
+            fields = HeatmapSpec.__dataclass_fields__
+            known["heatmap"] = HeatmapSpec(
+                **{key: value for key, value in known["heatmap"].items() if key in fields}
+            )
+        return cls(**known)
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -119,6 +165,9 @@ class ModelInfo:
     class_names: tuple[str, ...]
     preprocess: PreprocessSpec
     output: OutputSpec = field(default_factory=OutputSpec)
+    #: Where the model comes from, for people: ``format``, ``quantization``, ``run``, ``license``
+    #: (str), ``versions`` (of the tools). Nothing is computed from it.
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that every carrier holds."""
@@ -135,6 +184,7 @@ class ModelInfo:
             },
             "preprocess": {"fit": spec.fit, "kernel": spec.kernel, "normalization": "in-network"},
             "output": asdict(self.output),
+            "about": dict(self.about),
         }
 
     def to_json(self) -> str:
@@ -173,9 +223,8 @@ class ModelInfo:
                 preprocess=PreprocessSpec(
                     size["width"], size["height"], fit=rule["fit"], kernel=rule["kernel"]
                 ),
-                output=OutputSpec(
-                    **{k: output[k] for k in OutputSpec.__dataclass_fields__ if k in output}
-                ),
+                output=OutputSpec.from_dict(output),
+                about=dict(data.get("about", {})),
             )
         except ModelError as error:
             raise ModelError(f"{where}: {error}") from error
@@ -199,6 +248,10 @@ class Artifact:
     quantization: str  #: the scheme under its true name, e.g. "full integer int8, per-channel"
     passed: bool  #: whether parity held
     parity: Mapping[str, Any] = field(default_factory=dict)  #: max_abs_diff, agreement, accuracy...
+    #: What this file's numbers mean, with its own temperature and threshold; None: as the bundle's.
+    output: OutputSpec | None = None
+    #: How ``tflite-int8`` was quantised: the rung of the ladder and its settings; else empty.
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.format not in FORMAT_SUFFIXES:
@@ -208,6 +261,23 @@ class Artifact:
             raise BundleError(f"artifact {self.format}: bytes is {self.bytes!r}.")
         if not isinstance(self.sha256, str) or len(self.sha256) != 64:
             raise BundleError(f"artifact {self.format}: sha256 is {self.sha256!r}.")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Artifact:
+        """Read an entry of ``artifacts``.
+
+        Raises:
+            BundleError: A value cannot be right.
+            KeyError: A key is missing.
+        """
+        fields = {
+            key: data[key]
+            for key in cls.__dataclass_fields__
+            if key in data or key not in ("output", "recipe")
+        }
+        if fields.get("output") is not None:
+            fields["output"] = OutputSpec.from_dict(fields["output"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -234,6 +304,12 @@ class Manifest:
         have = ", ".join(a.format for a in self.artifacts) or "none"
         raise UsageError(f"The bundle has no {wanted}. It has: {have}. Choose one with --format.")
 
+    def info_of(self, artifact: Artifact) -> ModelInfo:
+        """The description of one of the files: the bundle's, with the file's own output."""
+        if artifact.output is None:
+            return self.info
+        return replace(self.info, output=artifact.output)
+
     def to_json(self) -> str:
         """Text of ``manifest.json``."""
         data = self.info.to_dict()
@@ -254,10 +330,7 @@ class Manifest:
         try:
             data = _parse(text, where)
             info = ModelInfo.from_dict(data, where)
-            artifacts = tuple(
-                Artifact(**{key: entry[key] for key in Artifact.__dataclass_fields__})
-                for entry in data["artifacts"]
-            )
+            artifacts = tuple(Artifact.from_dict(entry) for entry in data["artifacts"])
             if not artifacts:
                 raise BundleError("no artifact is listed.")
             formats = [artifact.format for artifact in artifacts]

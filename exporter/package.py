@@ -1,4 +1,4 @@
-"""Put a bundle together: convert, compare, describe; whole or not at all."""
+"""Put a bundle together: convert, describe, compare; whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,47 +14,44 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.backends.full_model import load_keras_model
-from edge_runtime.errors import DataError, ModelError, UsageError
-from edge_runtime.files import atomic_folder, refuse_existing, sha256_tree, size_of
-from edge_runtime.machine import installed_versions
+from edge_runtime.errors import DataError, ModelError
+from edge_runtime.files import atomic_folder, size_of
 from edge_runtime.manifest import (
     DEFAULT_FORMAT,
-    FORMAT_SUFFIXES,
     LABELS_NAME,
     MANIFEST_NAME,
     PARITY_NAME,
-    Artifact,
-    Manifest,
-    check_format,
+    ModelInfo,
+    artifact_name,
 )
-from edge_runtime.rundir import SPLIT, RunDir, write_json
+from edge_runtime.rundir import SPLIT, RunDir, SplitRow, write_json
 
 from . import parity
-from .calibration import DEFAULT_PHOTOS, choose_photos, describe, warn_if_few
-from .formats import CALIBRATED, SCHEMES, FormatWriter, require
+from .calibration import choose_photos, warn_if_few
+from .contents import Origin, manifest
+from .conversion import Converter
+from .formats.registry import FORMATS, choose_formats, require
 from .golden import write_golden
-from .metadata import labels_text
-from .onnx import DEFAULT_OPSET
-from .photos import Photos, load_photos, printable
+from .heatmaps import heatmap_spec
+from .metadata.describe import describe
+from .metadata.labels import labels_text
+from .options import ExportOptions
+from .photos import Photos, find_moved, load_photos
 from .report import ExportReport
-from .saved_model import check_model
+from .target import check_target, only_writer
 
 _log = logging.getLogger("exporter")
 
-#: What of a parity row the manifest repeats.
-_FIGURES = ("n", "max_abs_diff", "mean_abs_diff", "agreement", "accuracy")
-
 _VALIDATION = "validation.npy"
-
-_TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
+_CALIBRATION = "calibration.npy"
 
 
 @dataclass(frozen=True)
 class _Truth:
     """What the exported files are compared with."""
 
-    photos: Photos  #: of the validation part; their pixels are in ``work / _VALIDATION``
+    photos: Photos  #: of the validation part
+    pixels: Path  #: ``.npy`` of theirs
     labels: np.ndarray  #: true class indices, int (n,)
     scores: np.ndarray  #: probabilities of the Keras model, float32 (n, classes)
 
@@ -61,24 +59,22 @@ class _Truth:
 def export_bundle(
     run_path: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    formats: Sequence[str] = tuple(FORMAT_SUFFIXES),
+    formats: Sequence[str] = (),
     accept: Sequence[str] = (),
     *,
-    calibration_photos: int = DEFAULT_PHOTOS,
-    seed: int = 0,
-    opset: int = DEFAULT_OPSET,
+    options: ExportOptions | None = None,
+    data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Export a run to a bundle.
 
     Args:
-        run_path: Run directory of ``edge-train fit``; its photos must still be where they were.
+        run_path: Run directory of ``edge-train fit``.
         out: Folder to write.
-        formats: Which formats, see :data:`edge_runtime.manifest.FORMAT_SUFFIXES`.
+        formats: Which formats, as :func:`exporter.formats.registry.choose_formats` reads them.
         accept: Float formats that stay in the bundle even if they fail their threshold.
-        calibration_photos: How many training photos the full-integer format is calibrated on.
-        seed: Of the drawing of those.
-        opset: ONNX operator set.
+        options: What holds for all formats; None for the defaults.
+        data: Folder that the run's photos were moved to; None if they are where they were.
         overwrite: Whether an existing bundle may be replaced, as a whole.
 
     Returns:
@@ -86,37 +82,39 @@ def export_bundle(
         left out of the bundle.
 
     Raises:
-        UsageError: An unknown format, no such run, or ``out`` exists.
+        UsageError: An unknown format, no such run, ``out`` exists, or another export writes it.
         DataError: The run is damaged, its photos are gone or changed, or a converter failed.
         NothingPassed: No format could be used; nothing was written.
         MissingComponent: A converter is not installed.
+        SystemFailure: Disk full, no permission, or no memory.
     """
     wanted = choose_formats(formats, accept)
+    options = options or ExportOptions()
     run = RunDir.open(run_path)
     labels = labels_text(run.class_names)
     check_target(run, Path(out), overwrite)
     require(wanted)
-    model = load_keras_model(run.model_path)
-    check_model(model, run.info, str(run.model_path))
     with (
+        only_writer(Path(out)),
         atomic_folder(out, overwrite) as folder,
         tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as name,
     ):
         work = Path(name)
-        truth = _truth(run, model, work)
-        drawn = None
-        if not CALIBRATED.isdisjoint(wanted):
-            chosen = choose_photos(run.split("train"), calibration_photos, seed)
-            drawn = load_photos(chosen, run.info.preprocess)
-            warn_if_few(len(drawn))
-        _log.info("saved_model: tracing the network")
-        writer = FormatWriter(model, run.info, printable(run.path.resolve().name), work)
-        rows = {}
-        for fmt in sorted(wanted, key=_memory_first):
-            _log.info("%s: converting, comparing on %d photos", fmt, len(truth.photos))
-            file = writer.write(fmt, folder, None if drawn is None else drawn.pixels, opset)
-            figures = _figures(fmt, file, run, truth, work)
-            rows[fmt] = _row(fmt, file, figures, accepted=fmt in accept)
+        validation, training = _rows(run, wanted, options, data)
+        _log.info("opening the model")
+        with Converter(run, options, work) as converter:
+            truth = _truth(run, converter, validation, work)
+            drawn = _calibration(run, training, work)
+            origin = Origin.of(run, options)
+            rows, infos = {}, {}
+            for fmt in sorted(wanted, key=_memory_first):
+                photos = work / _CALIBRATION if FORMATS[fmt].calibrates else None
+                plain, infos[fmt] = _convert(fmt, converter, photos, origin, truth)
+                file = folder / artifact_name(fmt)
+                describe(plain, file, infos[fmt], origin.name)
+                _discard(plain)
+                figures = _figures(fmt, file, infos[fmt], truth)
+                rows[fmt] = _row(fmt, file, figures, infos[fmt], accepted=fmt in accept)
         report = _report([rows[fmt] for fmt in wanted], truth, out)
         for line in report.warnings():
             _log.warning("%s", line)
@@ -125,46 +123,9 @@ def export_bundle(
         (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
         write_golden(folder, truth.photos, truth.labels, truth.scores)
         write_json(folder / PARITY_NAME, report.parity())
-        manifest = _manifest(run, folder, report, drawn, seed)
-        (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        text = manifest(origin, folder, report, infos, drawn).to_json()
+        (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
     return report
-
-
-def choose_formats(formats: Sequence[str], accept: Sequence[str]) -> list[str]:
-    """The formats to write, each once, in the order of the manifest's list.
-
-    Raises:
-        UsageError: A name is unknown, none is left, or ``accept`` names one that is not asked for.
-    """
-    for name in (*formats, *accept):
-        check_format(name)
-    if not formats:
-        raise UsageError(f"No format to export. Known: {', '.join(FORMAT_SUFFIXES)}.")
-    for name in accept:
-        if name not in formats:
-            raise UsageError(
-                f"--accept {name}: not among the formats to export, {', '.join(formats)}."
-            )
-    return [name for name in FORMAT_SUFFIXES if name in formats]
-
-
-def check_target(run: RunDir, out: Path, overwrite: bool) -> None:
-    """Check, before any work, that writing ``out`` loses nothing that is no bundle.
-
-    Raises:
-        UsageError: It is a file, the run itself, or a folder of something else.
-        OutputExists: It exists and ``overwrite`` is false.
-    """
-    if run.path.resolve().is_relative_to(out.resolve()):
-        raise UsageError(f"{out}: holds the run itself. Choose another folder for the bundle.")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file; a folder was expected.")
-    refuse_existing(out, overwrite)
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
-        raise UsageError(
-            f"{out}: not a bundle (it has no {MANIFEST_NAME}), so --overwrite does not replace "
-            "it. Choose another folder."
-        )
 
 
 def _memory_first(fmt: str) -> bool:
@@ -172,30 +133,77 @@ def _memory_first(fmt: str) -> bool:
     return not fmt.startswith("onnx")
 
 
-def _truth(run: RunDir, model: Any, work: Path) -> _Truth:
-    rows = run.split("val")
-    if not rows:
+def _rows(
+    run: RunDir,
+    wanted: Sequence[str],
+    options: ExportOptions,
+    data: str | os.PathLike[str] | None,
+) -> tuple[list[SplitRow], list[SplitRow]]:
+    """The validation photos, and the training photos to calibrate with (none if no format does)."""
+    validation = run.split("val")
+    if not validation:
         raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
-    unknown = {row.label for row in rows} - set(run.class_names)
+    unknown = {row.label for row in validation} - set(run.class_names)
     if unknown:
         raise ModelError(
             f"{run.path / SPLIT}: names classes that the run does not know: "
             f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
         )
+    training = []
+    if any(FORMATS[fmt].calibrates for fmt in wanted):
+        training = choose_photos(run.split("train"), options.calibration_photos, options.seed)
+    if data is not None:
+        moved = find_moved([*validation, *training], Path(data))
+        validation, training = moved[: len(validation)], moved[len(validation) :]
+    return validation, training
+
+
+def _truth(run: RunDir, converter: Converter, rows: Sequence[SplitRow], work: Path) -> _Truth:
     photos = load_photos(rows, run.info.preprocess, work / _VALIDATION)
     labels = np.array([run.class_names.index(row.label) for row in photos.rows])
-    return _Truth(photos, labels, parity.reference_scores(model, photos.pixels))
+    scores = converter.scores(work / _VALIDATION, len(photos))
+    return _Truth(photos, work / _VALIDATION, labels, scores)
 
 
-def _figures(fmt: str, file: Path, run: RunDir, truth: _Truth, work: Path) -> dict[str, Any]:
+def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | None:
+    if not rows:
+        return None
+    drawn = load_photos(rows, run.info.preprocess, work / _CALIBRATION)
+    warn_if_few(len(drawn), len(run.split("train")))
+    return drawn
+
+
+def _convert(
+    fmt: str, converter: Converter, calibration: Path | None, origin: Origin, truth: _Truth
+) -> tuple[Path, ModelInfo]:
+    """Convert one format; gives the plain file, and what it has to say about itself."""
+    start = time.monotonic()
+    plain = converter.convert(fmt, calibration)
+    _log.info(
+        "%-14s  converted in %.0f s, %.1f MB; comparing on %d photos",
+        fmt,
+        time.monotonic() - start,
+        size_of(plain) / 1e6,
+        len(truth.photos),
+    )
+    return plain, origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
+
+
+def _discard(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _figures(fmt: str, file: Path, info: ModelInfo, truth: _Truth) -> dict[str, Any]:
     try:
-        scores = parity.artifact_scores(file, work / _VALIDATION, len(truth.photos), run.info)
+        scores = parity.artifact_scores(file, truth.pixels, len(truth.photos), info)
     except parity.NotRun as error:
         return parity.not_run(str(error))
     return parity.compare(fmt, truth.scores, scores, truth.labels)
 
 
-def _row(fmt: str, file: Path, figures: Mapping[str, Any], accepted: bool) -> dict[str, Any]:
+def _row(
+    fmt: str, file: Path, figures: Mapping[str, Any], info: ModelInfo, accepted: bool
+) -> dict[str, Any]:
     """A row of ``parity.json``; removes the file if it has to stay out of the bundle."""
     usable = "error" not in figures
     kept = usable and (figures["passed"] or accepted or not parity.is_float(fmt))
@@ -203,12 +211,12 @@ def _row(fmt: str, file: Path, figures: Mapping[str, Any], accepted: bool) -> di
         "format": fmt,
         "file": file.name if kept else None,
         "bytes": size_of(file),
-        "quantization": SCHEMES[fmt],
+        "quantization": info.about["quantization"],
         **figures,
         "threshold": parity.THRESHOLDS[fmt].to_dict(),
     }
     if not kept:
-        shutil.rmtree(file) if file.is_dir() else file.unlink()
+        _discard(file)
     return row
 
 
@@ -232,38 +240,3 @@ def _last_choice(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
     """Sorts the best default first: what passed, and what a device can run, before the rest."""
     fmt = row["format"]
     return fmt != DEFAULT_FORMAT, not row["passed"], fmt == "saved_model"
-
-
-def _manifest(
-    run: RunDir, folder: Path, report: ExportReport, drawn: Photos | None, seed: int
-) -> Manifest:
-    artifacts = [
-        Artifact(
-            format=row["format"],
-            file=row["file"],
-            bytes=row["bytes"],
-            sha256=sha256_tree(folder / row["file"]),
-            quantization=row["quantization"],
-            passed=row["passed"],
-            parity={key: row[key] for key in _FIGURES},
-        )
-        for row in report.artifacts
-        if row["file"] is not None
-    ]
-    return Manifest(
-        info=run.info,
-        artifacts=tuple(artifacts),
-        default=str(report.default),
-        versions=installed_versions(_TOOLS),
-        source={"run": printable(run.path.resolve().name), "metrics": _scalars(run.metrics())},
-        calibration={} if drawn is None else describe(drawn, seed),
-    )
-
-
-def _scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The single figures of each part; the tables per class stay with the run."""
-    return {
-        part: {key: value for key, value in figures.items() if isinstance(value, (int, float))}
-        for part, figures in metrics.items()
-        if isinstance(figures, Mapping)
-    }

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_runtime.backends.full_model import import_tensorflow
 from edge_runtime.child import ask, module_command
-from edge_runtime.errors import EdgeError, ModelError
+from edge_runtime.errors import EdgeError, ModelError, SystemFailure
 from edge_runtime.manifest import ModelInfo
 
 #: The child that runs a file.
@@ -75,8 +75,12 @@ THRESHOLDS: dict[str, Threshold] = {
     "tflite-fp32": _FLOAT32,
     "tflite-fp16": _FLOAT16,
     "tflite-dynamic": _INTEGER,
+    "tflite-int8w": _INTEGER,
     "tflite-int8": _INTEGER,
+    "tflite-int16x8": _INTEGER,
     "onnx-fp32": _FLOAT32,
+    "onnx-fp16": _FLOAT16,
+    "onnx-int8": _INTEGER,
 }
 
 
@@ -134,6 +138,7 @@ def artifact_scores(model: Path, pixels: Path, count: int, info: ModelInfo) -> n
 
     Raises:
         NotRun: The interpreter refused the file, raised, or died.
+        SystemFailure: Disk full, or no memory.
     """
     out = pixels.with_suffix(".scores.npy")
     out.unlink(missing_ok=True)
@@ -143,6 +148,8 @@ def artifact_scores(model: Path, pixels: Path, count: int, info: ModelInfo) -> n
     environment = {"CUDA_VISIBLE_DEVICES": "-1"}
     try:
         ask(COMMAND, {**request, "count": count, "info": info.to_dict()}, env=environment)
+    except SystemFailure:
+        raise  # no fault of the file's
     except EdgeError as error:
         raise NotRun(str(error)) from error
     scores: np.ndarray = np.load(out)

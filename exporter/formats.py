@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import missing_package
-from edge_runtime.manifest import ModelInfo, artifact_name
+from edge_runtime.manifest import EMBEDDED_NAME, ModelInfo, artifact_name
 
 from . import onnx, saved_model, tflite
 from .metadata import describe_onnx, describe_tflite
@@ -66,7 +66,7 @@ class FormatWriter:
         calibration: np.ndarray | None = None,
         opset: int = onnx.DEFAULT_OPSET,
     ) -> Path:
-        """Write one format.
+        """Write one format, still without its description.
 
         Args:
             fmt: A key of :data:`SCHEMES`.
@@ -82,12 +82,22 @@ class FormatWriter:
         """
         target = folder / artifact_name(fmt)
         if fmt in tflite.SCHEMES:
-            plain = tflite.convert(self._source, fmt, calibration)
-            target.write_bytes(describe_tflite(plain, self._info, self._name))
+            target.write_bytes(tflite.convert(self._source, fmt, calibration))
         elif fmt in onnx.SCHEMES:
             model = onnx.convert(self._source, fmt, opset)
-            describe_onnx(model, self._info, self._name)
             target.write_bytes(model.SerializeToString(deterministic=True))
         else:
             shutil.copytree(self._source, target)
         return target
+
+    def describe(self, target: Path, info: ModelInfo) -> None:
+        """Add the description to a file of :meth:`write`, once its output is known."""
+        if target.suffix == ".tflite":
+            target.write_bytes(describe_tflite(target.read_bytes(), info, self._name))
+        elif target.suffix == ".onnx":
+            model = onnx.import_onnx().load(str(target))
+            describe_onnx(model, info, self._name)
+            target.write_bytes(model.SerializeToString(deterministic=True))
+        else:
+            file = target / "assets.extra" / EMBEDDED_NAME
+            file.write_text(info.to_json() + "\n", encoding="utf-8")

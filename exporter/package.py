@@ -7,14 +7,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge_runtime.backends.full_model import load_keras_model
-from edge_runtime.errors import DataError, ModelError, UsageError
+from edge_runtime.errors import UsageError
 from edge_runtime.files import atomic_folder, refuse_existing, sha256_tree, size_of
 from edge_runtime.machine import installed_versions
 from edge_runtime.manifest import (
@@ -25,37 +23,26 @@ from edge_runtime.manifest import (
     PARITY_NAME,
     Artifact,
     Manifest,
+    OutputSpec,
     check_format,
 )
-from edge_runtime.rundir import SPLIT, RunDir, write_json
+from edge_runtime.rundir import RunDir, write_json
 
-from . import parity
 from .calibration import DEFAULT_PHOTOS, choose_photos, describe, warn_if_few
+from .evidence import Truth, examine, gather
 from .formats import CALIBRATED, SCHEMES, FormatWriter, require
-from .golden import write_golden
 from .metadata import labels_text
 from .onnx import DEFAULT_OPSET
 from .photos import Photos, load_photos, printable
+from .proof import FIGURES, write_golden, write_proof
+from .reference import Reference
 from .report import ExportReport
 from .saved_model import check_model
+from .thresholds import THRESHOLDS, is_float
 
 _log = logging.getLogger("exporter")
 
-#: What of a parity row the manifest repeats.
-_FIGURES = ("n", "max_abs_diff", "mean_abs_diff", "agreement", "accuracy")
-
-_VALIDATION = "validation.npy"
-
 _TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
-
-
-@dataclass(frozen=True)
-class _Truth:
-    """What the exported files are compared with."""
-
-    photos: Photos  #: of the validation part; their pixels are in ``work / _VALIDATION``
-    labels: np.ndarray  #: true class indices, int (n,)
-    scores: np.ndarray  #: probabilities of the Keras model, float32 (n, classes)
 
 
 def export_bundle(
@@ -103,7 +90,8 @@ def export_bundle(
         tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as name,
     ):
         work = Path(name)
-        truth = _truth(run, model, work)
+        reference = Reference(model)
+        truth = gather(run, reference, work)
         drawn = None
         if not CALIBRATED.isdisjoint(wanted):
             chosen = choose_photos(run.split("train"), calibration_photos, seed)
@@ -111,22 +99,30 @@ def export_bundle(
             warn_if_few(len(drawn))
         _log.info("saved_model: tracing the network")
         writer = FormatWriter(model, run.info, printable(run.path.resolve().name), work)
-        rows = {}
+        rows, examined, finished = {}, {}, {}
         for fmt in sorted(wanted, key=_memory_first):
-            _log.info("%s: converting, comparing on %d photos", fmt, len(truth.photos))
+            _log.info("%s: converting, comparing on %d photos", fmt, len(truth))
             file = writer.write(fmt, folder, None if drawn is None else drawn.pixels, opset)
-            figures = _figures(fmt, file, run, truth, work)
-            rows[fmt] = _row(fmt, file, figures, accepted=fmt in accept)
+            found = examine(truth, fmt, file, run.info, described=False)
+            rows[fmt] = _row(fmt, file, found.figures, accepted=fmt in accept)
+            examined[fmt] = found
+            if rows[fmt]["file"] is not None and found.output is not None:
+                info = replace(run.info, output=found.output)
+                writer.describe(file, info)
+                rows[fmt]["bytes"] = size_of(file)
+                finished[fmt] = (file, info)
         report = _report([rows[fmt] for fmt in wanted], truth, out)
         for line in report.warnings():
             _log.warning("%s", line)
         if report.bundle is None:
             report.check()  # raises; nothing is written
         (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
-        write_golden(folder, truth.photos, truth.labels, truth.scores)
+        golden = write_golden(folder, truth, reference, finished, work)
         write_json(folder / PARITY_NAME, report.parity())
-        manifest = _manifest(run, folder, report, drawn, seed)
+        outputs = {fmt: info.output for fmt, (_, info) in finished.items()}
+        manifest = _manifest(run, folder, report, outputs, drawn, seed)
         (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        write_proof(folder, report, truth, examined, golden, manifest)
     return report
 
 
@@ -172,40 +168,17 @@ def _memory_first(fmt: str) -> bool:
     return not fmt.startswith("onnx")
 
 
-def _truth(run: RunDir, model: Any, work: Path) -> _Truth:
-    rows = run.split("val")
-    if not rows:
-        raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
-    unknown = {row.label for row in rows} - set(run.class_names)
-    if unknown:
-        raise ModelError(
-            f"{run.path / SPLIT}: names classes that the run does not know: "
-            f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
-        )
-    photos = load_photos(rows, run.info.preprocess, work / _VALIDATION)
-    labels = np.array([run.class_names.index(row.label) for row in photos.rows])
-    return _Truth(photos, labels, parity.reference_scores(model, photos.pixels))
-
-
-def _figures(fmt: str, file: Path, run: RunDir, truth: _Truth, work: Path) -> dict[str, Any]:
-    try:
-        scores = parity.artifact_scores(file, work / _VALIDATION, len(truth.photos), run.info)
-    except parity.NotRun as error:
-        return parity.not_run(str(error))
-    return parity.compare(fmt, truth.scores, scores, truth.labels)
-
-
 def _row(fmt: str, file: Path, figures: Mapping[str, Any], accepted: bool) -> dict[str, Any]:
     """A row of ``parity.json``; removes the file if it has to stay out of the bundle."""
     usable = "error" not in figures
-    kept = usable and (figures["passed"] or accepted or not parity.is_float(fmt))
+    kept = usable and (figures["passed"] or accepted or not is_float(fmt))
     row = {
         "format": fmt,
         "file": file.name if kept else None,
         "bytes": size_of(file),
         "quantization": SCHEMES[fmt],
         **figures,
-        "threshold": parity.THRESHOLDS[fmt].to_dict(),
+        "threshold": THRESHOLDS[fmt].to_dict(),
     }
     if not kept:
         shutil.rmtree(file) if file.is_dir() else file.unlink()
@@ -213,17 +186,13 @@ def _row(fmt: str, file: Path, figures: Mapping[str, Any], accepted: bool) -> di
 
 
 def _report(
-    rows: Sequence[Mapping[str, Any]], truth: _Truth, out: str | os.PathLike[str]
+    rows: Sequence[Mapping[str, Any]], truth: Truth, out: str | os.PathLike[str]
 ) -> ExportReport:
     kept = [row for row in rows if row["file"] is not None]
     return ExportReport(
         bundle=os.fspath(out) if kept else None,
         default=min(kept, key=_last_choice)["format"] if kept else None,
-        reference={
-            "format": "keras",
-            "n": len(truth.photos),
-            "accuracy": parity.accuracy(truth.scores, truth.labels),
-        },
+        reference=truth.figures(),
         artifacts=rows,
     )
 
@@ -235,7 +204,12 @@ def _last_choice(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
 
 
 def _manifest(
-    run: RunDir, folder: Path, report: ExportReport, drawn: Photos | None, seed: int
+    run: RunDir,
+    folder: Path,
+    report: ExportReport,
+    outputs: Mapping[str, OutputSpec],
+    drawn: Photos | None,
+    seed: int,
 ) -> Manifest:
     artifacts = [
         Artifact(
@@ -245,7 +219,8 @@ def _manifest(
             sha256=sha256_tree(folder / row["file"]),
             quantization=row["quantization"],
             passed=row["passed"],
-            parity={key: row[key] for key in _FIGURES},
+            parity={key: row[key] for key in FIGURES},
+            output=outputs[row["format"]],
         )
         for row in report.artifacts
         if row["file"] is not None

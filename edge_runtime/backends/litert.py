@@ -95,6 +95,7 @@ class LiteRtBackend(Backend):
         self._table = _input_table(inputs[0], where)
         scale, zero_point = outputs[0]["quantization"]
         self._scale, self._zero_point = np.float32(scale), zero_point
+        self.step = float(scale)
         self.embedded = read_embedded(where)
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ def print_rows(
         raise missing_package("rich", "export", "print the table") from error
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("format", no_wrap=True)
-    for name in ("MB", "max diff", "agreement", "95 %", "accuracy", "p", "ECE", "heat"):
+    for name in ("MB", "max diff", "agree", "95 %", "accuracy", "p", "ECE %", "heat"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     calibration = _calibration(reference.get("calibration"))
@@ -208,7 +208,7 @@ def _percent(value: float | None) -> str:
 
 
 def _interval(ends: Sequence[float] | None) -> str:
-    return "-" if ends is None else f"{100 * ends[0]:.1f}-{100 * ends[1]:.1f}"
+    return "-" if ends is None else f"{100 * ends[0]:.0f}-{100 * ends[1]:.0f}"
 
 
 def _calibration(figures: Mapping[str, Any] | None) -> str:
@@ -216,7 +216,8 @@ def _calibration(figures: Mapping[str, Any] | None) -> str:
     if figures is None:
         return "-"
     before, after = figures["ece_before"], figures["ece_after"]
-    return _percent(before) if after is None else f"{100 * before:.1f}>{after:.1%}"
+    shown = [before] if after is None else [before, after]
+    return ">".join(f"{100 * value:.1f}" for value in shown)
 
 
 def _correlation(heatmap: Mapping[str, Any] | None) -> str:

@@ -180,7 +180,7 @@ def _count_all(
         same = [c for c in configurations if c.artifact.format == fmt]
         request = {
             "task": "accuracy",
-            "bundle": os.path.abspath(bundle.path),
+            "bundle": os.path.abspath(bundle.source),
             "format": fmt,
             "photos": [(os.path.abspath(photo), index) for photo, index in photos],
         }
@@ -213,7 +213,7 @@ def _time_all(
                 continue
             request = {
                 "task": "measure",
-                "bundle": os.path.abspath(bundle.path),
+                "bundle": os.path.abspath(bundle.source),
                 "format": configuration.artifact.format,
                 "threads": configuration.threads,
                 **{

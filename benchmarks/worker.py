@@ -9,7 +9,7 @@ costs one row. Requests::
     {"task": "accuracy", "bundle": PATH, "format": FORMAT, "photos": [[PATH, INDEX], ...]}
 
 The answer holds what :func:`measure` or :func:`count` returns, or ``{"error": MESSAGE,
-"missing": whether a package is missing}``.
+"class": NAME}`` with the name of a class of :mod:`edge_runtime.errors`.
 """
 
 from __future__ import annotations

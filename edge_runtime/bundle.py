@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BundleError, UsageError
-from .files import atomic_file, cache_folder, sha256_tree, size_of
+from .files import sha256_tree, size_of
 from .manifest import MANIFEST_NAME, Artifact, Manifest
+from .seen import recall, remember, stamp
+
+
+def is_bundle(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is meant as a bundle: a folder with a manifest, or a zip file."""
+    from .archive import looks_like_zip
+
+    return (Path(path) / MANIFEST_NAME).is_file() or looks_like_zip(path)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder that ``edge-export bundle`` wrote.
+    """What ``edge-export bundle`` wrote: a folder, or the zip file of one.
 
     Attributes:
-        path: The folder.
+        path: The folder; of a zip file the one that it is unpacked to, artifacts only as far as
+            :meth:`file` was asked for them.
         manifest: Its contents list.
+        source: The folder or the zip file, as it was opened.
     """
 
     path: Path
     manifest: Manifest
+    source: Path
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
         """Read the manifest and check that every file is there with the stated size.
+
+        A zip file is unpacked into :func:`edge_runtime.files.cache_folder`, once for each content.
 
         Raises:
             UsageError: The folder does not exist.
@@ -35,18 +46,31 @@ class Bundle:
         """
         root = Path(path)
         if root.is_file():
-            raise UsageError(f"{root}: is a file; a bundle, which is a folder, was expected.")
+            return cls._open_zip(root)
         if not root.is_dir():
             raise UsageError(f"{root}: no such bundle.")
-        file = root / MANIFEST_NAME
-        try:
-            text = file.read_bytes()
-        except FileNotFoundError as error:
-            raise BundleError(f"{root}: not a bundle, {MANIFEST_NAME} is missing.") from error
-        bundle = cls(root, Manifest.from_json(text, str(file)))
+        bundle = cls._read(root, root)
         for artifact in bundle.manifest.artifacts:
             bundle._check_size(artifact)
         return bundle
+
+    @classmethod
+    def _open_zip(cls, file: Path) -> Bundle:
+        from .archive import looks_like_zip
+        from .unpacked import unpack
+
+        if not looks_like_zip(file):
+            raise UsageError(f"{file}: is a file; a bundle, a folder or its .zip, was expected.")
+        return cls._read(unpack(file), file)
+
+    @classmethod
+    def _read(cls, folder: Path, source: Path) -> Bundle:
+        file = folder / MANIFEST_NAME
+        try:
+            text = file.read_bytes()
+        except FileNotFoundError as error:
+            raise BundleError(f"{source}: not a bundle, {MANIFEST_NAME} is missing.") from error
+        return cls(folder, Manifest.from_json(text, str(source / MANIFEST_NAME)), source)
 
     def file(self, fmt: str | None = None) -> tuple[Artifact, Path]:
         """The artifact of a format (the default one if None) and its verified path.
@@ -56,14 +80,22 @@ class Bundle:
             BundleError: The file's checksum is not the manifest's.
         """
         artifact = self.manifest.artifact(fmt)
-        path = self.path / artifact.file
-        self._check_sum(artifact, path)
-        return artifact, path
+        return artifact, self._verified(artifact)
 
     def verify(self) -> None:
         """Compute every checksum anew, whatever was remembered; raises BundleError."""
         for artifact in self.manifest.artifacts:
-            self._check_sum(artifact, self.path / artifact.file, remembered=False)
+            self._verified(artifact, remembered=False)
+
+    def _verified(self, artifact: Artifact, remembered: bool = True) -> Path:
+        path = self.path / artifact.file
+        if self.source != self.path:
+            from .unpacked import unpack_artifact
+
+            unpack_artifact(self.source, self.path, artifact)
+            self._check_size(artifact)
+        self._check_sum(artifact, path, remembered)
+        return path
 
     def _check_size(self, artifact: Artifact) -> None:
         path = self.path / artifact.file
@@ -81,9 +113,9 @@ class Bundle:
             )
 
     def _check_sum(self, artifact: Artifact, path: Path, remembered: bool = True) -> None:
-        stamp = _stamp(path)
+        now = stamp(path)
         key = str(path.resolve())
-        if remembered and _recall().get(key) == [*stamp, artifact.sha256]:
+        if remembered and recall().get(key) == [*now, artifact.sha256]:
             return
         found = sha256_tree(path)
         if found != artifact.sha256:
@@ -92,32 +124,4 @@ class Bundle:
                 f"{artifact.sha256[:12]}.... The file was altered or damaged; "
                 "copy the bundle again."
             )
-        _remember(key, [*stamp, artifact.sha256])
-
-
-def _stamp(path: Path) -> list[int]:
-    """Total size in bytes and newest modification time in nanoseconds."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    stats = [file.stat() for file in files]
-    return [sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
-
-
-def _memory() -> Path:
-    return cache_folder() / "verified.json"
-
-
-def _recall() -> dict[str, list[object]]:
-    try:
-        data = json.loads(_memory().read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _remember(key: str, value: list[object]) -> None:
-    """Note a verified file; a read-only home only means that it is hashed again next time."""
-    with contextlib.suppress(Exception):
-        data = {k: v for k, v in _recall().items() if os.path.exists(k)}
-        data[key] = value
-        with atomic_file(_memory()) as temporary:
-            temporary.write_text(json.dumps(data))
+        remember(key, [*now, artifact.sha256])

@@ -13,17 +13,20 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .backends.base import Backend
-from .bundle import Bundle
+from .bundle import Bundle, is_bundle
 from .errors import ImageError, ModelError, UsageError
-from .manifest import MANIFEST_NAME, ModelInfo, check_format
+from .manifest import ModelInfo, check_format
 from .postprocess import calibrated, probabilities, top_k
 from .preprocess import Photo, describe, preprocess
 from .rundir import MODEL, RunDir, looks_like_run
+
+if TYPE_CHECKING:
+    from .heatmap import Explanation
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Classifier:
         root = Path(path)
         if not root.exists():
             raise UsageError(f"{where}: no such model.")
-        if (root / MANIFEST_NAME).is_file():
+        if is_bundle(root):
             bundle = Bundle.open(root)
             artifact, file = bundle.file(fmt)
             backend = open_backend(file, threads)
@@ -199,6 +202,40 @@ class Classifier:
                 "infer": _ms(end - decoded),
                 "total": _ms(time.perf_counter() - start),
             },
+        )
+
+    def explain(self, photo: Photo, class_name: str | None = None) -> Explanation:
+        """Where the network looked; needs no more than classifying does.
+
+        Args:
+            photo: As for :meth:`classify`.
+            class_name: Class to explain; None for the most probable one.
+
+        Raises:
+            ImageError: The photo cannot be read.
+            UsageError: There is no such class.
+            ModelError: The model holds no heat map.
+        """
+        index = None if class_name is None else self.info.class_index(class_name)
+        return self.explain_pixels(self.pixels(photo), index)
+
+    def explain_pixels(self, pixels: np.ndarray, index: int | None = None) -> Explanation:
+        """:meth:`explain` what :meth:`pixels` gave.
+
+        Args:
+            pixels: uint8 (height, width, 3).
+            index: Class to explain; None for the most probable one.
+        """
+        from .heatmap import Explanation
+
+        raw, maps = self.backend.explain(pixels)
+        scores = probabilities(raw, self.info.output)
+        index = top_k(scores, 1)[0] if index is None else index
+        return Explanation(
+            heatmap=maps[..., index],
+            index=index,
+            label=self.info.class_names[index],
+            score=float(scores[index]),
         )
 
 

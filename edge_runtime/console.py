@@ -8,7 +8,6 @@ toolkit's errors; :class:`EdgeGroup` turns them into a message and the exit code
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -21,19 +20,14 @@ from typing import Any
 import click
 
 from . import __version__
-from .errors import EdgeError
+from .errors import EdgeError, system_failure
 
-_LOGGERS = ("edge_runtime", "trainer", "exporter", "benchmarks")
+#: The loggers whose lines a command shows.
+LOGGERS = ("edge_runtime", "trainer", "exporter", "benchmarks")
 
 #: What a reader of the exit code has to know about an interrupted command (128 + signal).
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-EXIT_SYSTEM = 6
-
-_SYSTEM_ERRNOS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO,
-    errno.ENOMEM, errno.EFBIG,
-}  # fmt: skip
 
 
 class Terminated(BaseException):
@@ -47,7 +41,7 @@ class _StderrHandler(logging.Handler):
 
 
 def _set_level(level: int) -> None:
-    for name in _LOGGERS:
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(level)
 
 
@@ -133,15 +127,10 @@ class EdgeGroup(click.Group):
             return _fail("interrupted.", EXIT_INTERRUPTED)
         except Terminated:
             return _fail("terminated.", EXIT_TERMINATED)
-        except MemoryError:
-            return _fail("out of memory. Use smaller batches or images.", EXIT_SYSTEM)
-        except OSError as error:
-            if error.errno in _SYSTEM_ERRNOS:
-                return _fail(
-                    f"{error.filename or 'standard output'}: {error.strerror}.", EXIT_SYSTEM
-                )
-            return _unexpected(error, verbose)
         except Exception as error:  # the last resort, so that nobody meets a bare traceback
+            failure = system_failure(error)
+            if failure is not None:
+                return _fail(str(failure), failure.exit_code)
             return _unexpected(error, verbose)
 
 
@@ -161,7 +150,7 @@ def _start_logging() -> None:
     for stream in (sys.stdout, sys.stderr):  # file names need not be valid UTF-8
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    for name in _LOGGERS:
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = False
         logger.handlers[:] = [_StderrHandler()]

@@ -4,6 +4,7 @@
 
     EdgeError                 1  an unexpected failure
     ├── InputsFailed          1  some inputs failed, the others were done
+    ├── ChildDied             1  a child process ended without an answer
     ├── UsageError            2  a wrong option, format, key or path
     │   └── OutputExists      2  the output is there and --overwrite was not given
     ├── DataError             3  bad data or model; nothing was written
@@ -20,8 +21,18 @@ Libraries raise these; only the command lines turn them into messages and exit c
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
+
+#: What the operating system refuses for no fault of the data or of this program.
+_SYSTEM_ERRNOS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO,
+    errno.ENOMEM, errno.EFBIG,
+}  # fmt: skip
+
+#: C++ libraries report a disk that takes no more as text in an exception of their own.
+_FULL_DISK = tuple(os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 
 class EdgeError(Exception):
@@ -35,6 +46,10 @@ class EdgeError(Exception):
 
 class InputsFailed(EdgeError):
     """Some inputs failed while the others were done."""
+
+
+class ChildDied(EdgeError):
+    """A child process was killed, crashed or ended before it answered."""
 
 
 class UsageError(EdgeError):
@@ -102,6 +117,22 @@ def missing_package(package: str, extra: str, purpose: str) -> MissingComponent:
         f"{package} is needed to {purpose}, and is not installed. "
         f"Install it with: pip install 'edge-classify[{extra}]'"
     )
+
+
+def system_failure(error: BaseException) -> SystemFailure | None:
+    """The error for a refusal of the operating system; None if ``error`` is something else.
+
+    Args:
+        error: Any exception: an OSError, a MemoryError, or a C++ library's own.
+    """
+    if isinstance(error, MemoryError):
+        return SystemFailure("out of memory. Use smaller batches or images.")
+    if isinstance(error, OSError):
+        if error.errno not in _SYSTEM_ERRNOS:
+            return None
+        return SystemFailure(f"{error.filename or 'standard output'}: {error.strerror}.")
+    reason = next((reason for reason in _FULL_DISK if reason in str(error)), None)
+    return None if reason is None else SystemFailure(f"{reason}. Free some space.")
 
 
 def first_line(error: Exception, otherwise: str | None = None) -> str:

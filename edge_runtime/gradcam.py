@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from .backends.full_model import (
     read_embedded,
     signature,
 )
-from .bundle import Bundle
+from .bundle import Bundle, is_bundle
 from .errors import ModelError, UsageError
-from .manifest import MANIFEST_NAME, ModelInfo
+from .heatmap import Explanation
+from .manifest import ModelInfo
 from .preprocess import Photo, preprocess
 from .rundir import MODEL, RunDir, looks_like_run
 
@@ -40,23 +40,6 @@ _MAP_LAYERS = (
 
 #: Name of the layer in front of the softmax in models of edge-train.
 LOGITS_LAYER = "logits"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What Grad-CAM gives for one photo and one class.
-
-    Attributes:
-        heatmap: float32 (h', w') of the chosen layer, >= 0, not normalised.
-        index: Class index that was explained.
-        label: Its name.
-        score: Its probability, 0..1.
-    """
-
-    heatmap: np.ndarray
-    index: int
-    label: str
-    score: float
 
 
 def choose_layer(model: Any) -> str:
@@ -163,7 +146,7 @@ class GradCam:
             raise UsageError(f"{root}: no such model.")
         if root.name == MODEL and root.is_file():
             root = root.parent
-        if (root / MANIFEST_NAME).is_file():
+        if is_bundle(root):
             root = Bundle.open(root).file("saved_model")[1]
         if looks_like_run(root):
             run = RunDir.open(root)
@@ -185,17 +168,6 @@ class GradCam:
 
     _keep: Any = None  # a signature holds its SavedModel only weakly
 
-    def class_index(self, name: str) -> int:
-        """Index of a class.
-
-        Raises:
-            UsageError: There is no such class; the message lists them.
-        """
-        names = self.info.class_names
-        if name not in names:
-            raise UsageError(f"No class {name!r}. The model knows: {', '.join(names)}.")
-        return names.index(name)
-
     def explain(self, photo: Photo, class_name: str | None = None) -> Explanation:
         """Compute the map of one photo.
 
@@ -208,7 +180,7 @@ class GradCam:
             UsageError: There is no such class.
         """
         tf = import_tensorflow()
-        wanted = -1 if class_name is None else self.class_index(class_name)
+        wanted = -1 if class_name is None else self.info.class_index(class_name)
         pixels = preprocess(photo, self.info.preprocess)
         result = self._explain(
             image=tf.constant(pixels[None].astype(np.float32)), class_index=tf.constant(wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -26,6 +28,23 @@ _ANCHORS = np.array(
 #: Pictures are enlarged to at least this many pixels on the longer side, so that the map on a
 #: thumbnail can be read.
 _MIN_SIDE = 384
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where the network looked in one photo for one class.
+
+    Attributes:
+        heatmap: float32 (h', w') of the feature map, >= 0, not normalised.
+        index: Class index that was explained.
+        label: Its name.
+        score: Its probability, 0..1.
+    """
+
+    heatmap: np.ndarray
+    index: int
+    label: str
+    score: float
 
 
 def colorize(heat: np.ndarray) -> np.ndarray:

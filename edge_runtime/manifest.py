@@ -169,6 +169,16 @@ class ModelInfo:
     #: (str), ``versions`` (of the tools). Nothing is computed from it.
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def class_index(self, name: str) -> int:
+        """Index of a class.
+
+        Raises:
+            UsageError: There is no such class; the message lists them.
+        """
+        if name not in self.class_names:
+            raise UsageError(f"No class {name!r}. The model knows: {', '.join(self.class_names)}.")
+        return self.class_names.index(name)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that every carrier holds."""
         spec = self.preprocess
@@ -256,7 +266,7 @@ class Artifact:
     def __post_init__(self) -> None:
         if self.format not in FORMAT_SUFFIXES:
             raise BundleError(f"artifact format {self.format!r} is not known to this version.")
-        _check_inside(self.file)
+        check_inside(self.file)
         if not isinstance(self.bytes, int) or self.bytes < 0:
             raise BundleError(f"artifact {self.format}: bytes is {self.bytes!r}.")
         if not isinstance(self.sha256, str) or len(self.sha256) != 64:
@@ -371,12 +381,12 @@ def _check_schema(data: Any) -> None:
         )
 
 
-def _check_inside(name: Any) -> None:
+def check_inside(name: Any) -> None:
     """Raise BundleError unless ``name`` is a plain relative path inside the bundle."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name or ":" in name:
         raise BundleError(f"file name {name!r} is not allowed in a bundle.")
     path = PurePosixPath(name)
-    if path.is_absolute() or any(part in ("..", ".") for part in name.split("/")):
+    if path.is_absolute() or any(part in ("..", ".", "") for part in name.split("/")):
         raise BundleError(f"file name {name!r} leaves the bundle's folder.")
 
 

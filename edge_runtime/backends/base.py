@@ -8,7 +8,10 @@ import os
 import numpy as np
 
 from ..errors import ModelError
-from ..manifest import ModelInfo
+from ..manifest import HeatmapSpec, ModelInfo
+
+#: Photos that a model with a dynamic batch is given at once; more gain no time on a CPU.
+DYNAMIC_BATCH = 16
 
 
 class Backend(abc.ABC):
@@ -19,6 +22,7 @@ class Backend(abc.ABC):
         input_size: (width, height) in pixels that the model takes, None where it takes any.
         classes: Number of scores that it gives.
         step: Distance of two neighbouring scores where the output is quantised, else 0.
+        batch: Photos that one run takes; None for any number.
         embedded: What the model file says about itself, None if it says nothing.
     """
 
@@ -26,6 +30,7 @@ class Backend(abc.ABC):
     input_size: tuple[int, int] | None
     classes: int
     step: float = 0.0
+    batch: int | None = 1
     embedded: ModelInfo | None = None
 
     @abc.abstractmethod
@@ -33,23 +38,82 @@ class Backend(abc.ABC):
         """Cast pixels to the model's input tensor.
 
         Args:
-            pixels: uint8 (h, w, 3) RGB, as :func:`edge_runtime.preprocess.preprocess` gives.
+            pixels: uint8 (h, w, 3) RGB, as :func:`edge_runtime.preprocess.preprocess` gives, or
+                several of them, (n, h, w, 3).
 
         Returns:
-            Array of shape (1, h, w, 3) in the dtype and quantisation of the model's input.
+            Array of shape (1, h, w, 3), or (n, h, w, 3), in the dtype and quantisation of the
+            model's input.
         """
 
     @abc.abstractmethod
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """Run the model once.
+
+        Args:
+            tensor: What :meth:`prepare` gave for as many photos as :attr:`batch` says.
+
+        Returns:
+            float32 (n, classes), dequantised where the model is quantised.
+        """
+
     def infer(self, tensor: np.ndarray) -> np.ndarray:
-        """Run the model on what :meth:`prepare` gave.
+        """Run the model on what :meth:`prepare` gave for one photo.
 
         Returns:
             float32 (classes,), dequantised where the model is quantised.
         """
+        scores: np.ndarray = self.run(self.filled(tensor))[0]
+        return scores
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """:meth:`prepare` and :meth:`infer` in one."""
         return self.infer(self.prepare(pixels))
+
+    def scores_many(self, pixels: np.ndarray) -> np.ndarray:
+        """Scores of several photos, as many at once as the model takes.
+
+        Args:
+            pixels: uint8 (n, h, w, 3) RGB.
+
+        Returns:
+            float32 (n, classes).
+        """
+        step = self.batch or DYNAMIC_BATCH
+        result = np.empty((len(pixels), self.classes), np.float32)
+        for start in range(0, len(pixels), step):
+            tensor = self.prepare(np.asarray(pixels[start : start + step]))
+            result[start : start + step] = self.run(self.filled(tensor))[: len(tensor)]
+        return result
+
+    def filled(self, tensor: np.ndarray) -> np.ndarray:
+        """A batch as large as the model takes: the last photo repeated where some are missing."""
+        if self.batch is None or len(tensor) == self.batch:
+            return tensor
+        return np.concatenate([tensor, np.repeat(tensor[-1:], self.batch - len(tensor), axis=0)])
+
+    @property
+    def heatmap(self) -> HeatmapSpec | None:
+        """The tensors that a heat map is made of; None where the model has none."""
+        return None
+
+    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of one photo, and where in it each of them comes from.
+
+        Args:
+            pixels: uint8 (h, w, 3) RGB.
+
+        Returns:
+            Scores float32 (classes,), as of :meth:`scores`, and maps float32 (h', w', classes),
+            >= 0: Grad-CAM of each class's logit (Zhou et al. 2016, Selvaraju et al. 2017).
+
+        Raises:
+            ModelError: The model has no such map.
+        """
+        raise ModelError(
+            f"{self.name} gives no heat map. Grad-CAM needs a run directory or a SavedModel of "
+            "edge-export; a heat map without gradients, a .tflite or .onnx file."
+        )
 
 
 def default_threads() -> int:
@@ -62,17 +126,22 @@ def default_threads() -> int:
 
 
 def check_image_input(shape: tuple[int | str | None, ...], where: str) -> tuple[int, int]:
-    """(width, height) of an NHWC input with three channels and a batch of one.
+    """(width, height) of an NHWC input with three channels.
 
     Raises:
         ModelError: The input has another shape.
     """
     if len(shape) != 4 or shape[3] != 3 or not all(isinstance(n, int) and n > 0 for n in shape[1:]):
         raise ModelError(
-            f"{where}: expected an image input of shape (1, height, width, 3), "
+            f"{where}: expected an image input of shape (batch, height, width, 3), "
             f"found {tuple(shape)}."
         )
     return int(shape[2]), int(shape[1])  # type: ignore[arg-type]
+
+
+def batch_of(dimension: int | str | None) -> int | None:
+    """Photos that a run takes, from an input's first dimension: -1, None or a name is any."""
+    return dimension if isinstance(dimension, int) and dimension > 0 else None
 
 
 def path_or_bytes(path: str) -> str | bytes:

@@ -16,11 +16,14 @@ import numpy as np
 from ..errors import ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
 from ..quiet import quiet_stderr
-from .base import Backend, check_image_input
+from .base import Backend, batch_of, check_image_input
 
 #: SavedModel signatures: pixels to probabilities; pixels and class index to heat map.
 SERVE_SIGNATURE = "serve"
 GRADCAM_SIGNATURE = "gradcam"
+
+#: Outputs of ``serve`` that hold the class scores, whatever else it gives.
+_SCORES = ("probabilities", "logits")
 
 
 def _import_quietly(module: str) -> Any:
@@ -93,15 +96,16 @@ class KerasBackend(Backend):
         """Load the model; ``threads`` is left to TensorFlow."""
         self.model = load_keras_model(path)
         self.input_size = check_image_input(tuple(self.model.input_shape), os.fspath(path))
+        self.batch = batch_of(self.model.input_shape[0])
         self.classes = int(self.model.output_shape[-1])
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.prepare`."""
-        return pixels[None].astype(np.float32)
+        return _as_input(pixels)
 
-    def infer(self, tensor: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.infer`."""
-        return np.asarray(self.model(tensor, training=False), np.float32).reshape(-1)
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.run`."""
+        return np.asarray(self.model(tensor, training=False), np.float32)
 
 
 class SavedModelBackend(Backend):
@@ -118,18 +122,25 @@ class SavedModelBackend(Backend):
         if others:
             raise ModelError(f"{where}: signature {SERVE_SIGNATURE} takes more than one input.")
         self.input_size = check_image_input(tuple(spec.shape), where)
-        self._output = next(iter(self._serve.structured_outputs))
-        self.classes = int(self._serve.structured_outputs[self._output].shape[-1])
+        self.batch = batch_of(spec.shape[0])
+        outputs = self._serve.structured_outputs
+        names = (name for name in _SCORES if name in outputs)
+        self._output = next(names, next(iter(outputs)))
+        self.classes = int(outputs[self._output].shape[-1])
         self.embedded = read_embedded(where)
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.prepare`."""
-        return pixels[None].astype(np.float32)
+        return _as_input(pixels)
 
-    def infer(self, tensor: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.infer`."""
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.run`."""
         scores = self._serve(**{self._input: import_tensorflow().constant(tensor)})[self._output]
-        return np.asarray(scores, np.float32).reshape(-1)
+        return np.asarray(scores, np.float32)
+
+
+def _as_input(pixels: np.ndarray) -> np.ndarray:
+    return (pixels if pixels.ndim == 4 else pixels[None]).astype(np.float32)
 
 
 def load_saved_model(path: str | os.PathLike[str]) -> Any:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingComponent, ModelError, first_line, missing_package
-from ..manifest import EMBEDDED_NAME, ModelInfo
+from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from ..quiet import quiet_stderr
-from .base import Backend, check_image_input, default_threads, path_or_bytes
+from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
+from .tflite_graph import Graph, find_heatmap
+from .tflite_tensor import dequantized
 
 #: Module, name shown to the user; tried in this order.
 _INTERPRETERS = (
@@ -61,57 +63,141 @@ class LiteRtBackend(Backend):
             ModelError: It is no whole TFLite file, or not an image classifier.
             MissingComponent: No interpreter is installed.
         """
-        where = os.fspath(path)
-        _check_header(where)
-        interpreter_class, self.name = load_interpreter()
-        model = path_or_bytes(where)
-        source = {"model_path" if isinstance(model, str) else "model_content": model}
-        try:
-            with quiet_stderr():  # it announces its delegate at every start
-                self._interpreter = interpreter_class(
-                    **source, num_threads=threads or default_threads()
-                )
-                self._interpreter.allocate_tensors()
-        except SystemError as error:  # how tflite-runtime meets a numpy it was not built for
-            raise MissingComponent(
-                f"{self.name} is installed but cannot start ({first_line(error)}). tflite-runtime "
-                "needs an older numpy: pip install 'numpy<2'"
-            ) from error
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"{where}: {self.name} cannot load it ({first_line(error)}). "
-                "Export it again, or upgrade the interpreter."
-            ) from error
+        self._where, self._threads = os.fspath(path), threads or default_threads()
+        _check_header(self._where)
+        model = path_or_bytes(self._where)
+        self._interpreter, self.name = open_interpreter(model, self._threads, self._where)
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(
-                f"{where}: expected one input and one output, "
+                f"{self._where}: expected one input and one output, "
                 f"found {len(inputs)} and {len(outputs)}: not an image classifier."
             )
-        self.input_size = check_image_input(tuple(int(n) for n in inputs[0]["shape"]), where)
-        self.classes = int(np.prod(outputs[0]["shape"]))
+        shape = tuple(int(n) for n in inputs[0]["shape"])
+        self.input_size = check_image_input(shape, self._where)
+        self.batch = batch_of(int(inputs[0]["shape_signature"][0]))
+        self.classes = int(np.prod(outputs[0]["shape"])) // shape[0]
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
-        self._table = _input_table(inputs[0], where)
+        self._table = _input_table(inputs[0], self._where)
         scale, zero_point = outputs[0]["quantization"]
         self._scale, self._zero_point = np.float32(scale), zero_point
         self.step = float(scale)
-        self.embedded = read_embedded(where)
+        self._size = shape[0]
+        self._tap: Tap | None = None
+        self.embedded = read_embedded(self._where)
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.prepare`; quantised inputs go through a table of 256 values."""
         values = pixels if self._table is None else np.take(self._table, pixels)
-        return values[None]
+        return values if values.ndim == 4 else values[None]
 
-    def infer(self, tensor: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.infer`."""
-        self._interpreter.set_tensor(self._input, tensor)
-        self._interpreter.invoke()
-        scores: np.ndarray = self._interpreter.get_tensor(self._output).reshape(-1)
-        scores = scores.astype(np.float32, copy=False)
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.run`."""
+        if len(tensor) != self._size:  # only where the batch is dynamic
+            self._interpreter.resize_tensor_input(self._input, tensor.shape)
+            self._interpreter.allocate_tensors()
+            self._size = len(tensor)
+        return self._run(self._interpreter, tensor)
+
+    @property
+    def heatmap(self) -> HeatmapSpec | None:
+        """See :attr:`Backend.heatmap`; searched for in the graph where the file names none."""
+        named = self._named_heatmap()
+        if named is not None:
+            return named
+        with open(self._where, "rb") as stream:
+            return find_heatmap(stream.read(), self._where)
+
+    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Backend.explain`.
+
+        The first call opens the file a second time, with the feature map as one more output, so
+        that :meth:`scores` costs no more than before.
+        """
+        if self._tap is None:
+            self._tap = Tap(self._where, self._named_heatmap(), self._threads)
+        tap = self._tap
+        scores = self._run(tap.interpreter, self.filled(self.prepare(pixels)))[0]
+        return scores, tap.maps()
+
+    def _named_heatmap(self) -> HeatmapSpec | None:
+        named = None if self.embedded is None else self.embedded.output.heatmap
+        return named if named is not None and named.features is not None else None
+
+    def _run(self, interpreter: Any, tensor: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(self._input, tensor)
+        interpreter.invoke()
+        scores: np.ndarray = interpreter.get_tensor(self._output)
+        scores = scores.reshape(-1, self.classes).astype(np.float32, copy=False)
         if self._scale:
             scores = (scores - np.float32(self._zero_point)) * self._scale
         return scores
+
+
+class Tap:
+    """A TFLite classifier that gives its feature map beside its scores.
+
+    Attributes:
+        interpreter: It, with the tensor numbers of the file.
+    """
+
+    def __init__(self, where: str, named: HeatmapSpec | None, threads: int) -> None:
+        """Open a file; ``named`` None searches its graph.
+
+        Raises:
+            ModelError: It has no feature map in front of a pooling and a linear layer.
+        """
+        with open(where, "rb") as stream:
+            graph = Graph(stream.read(), where)
+        head = graph.head(named)
+        if head is None:
+            raise ModelError(
+                f"{where}: its graph does not end in global average pooling and one linear layer, "
+                "so it holds no heat map. Use edge-classify gradcam on the run it came from."
+            )
+        self._kernel = graph.kernel(head)
+        self._features, self._tensor = head.features, graph.tensors[head.features]
+        self.interpreter, _ = open_interpreter(graph.with_features(head), threads, where)
+
+    def maps(self) -> np.ndarray:
+        """Maps of the first photo of the latest run, float32 (h, w, classes): relu(F W) / (h w)."""
+        stored = self.interpreter.get_tensor(self._features)[:1]
+        features = dequantized(stored, self._tensor)[0]
+        height, width, _ = features.shape
+        maps: np.ndarray = np.maximum(features @ self._kernel.T, 0) / np.float32(height * width)
+        return maps
+
+
+def open_interpreter(model: str | bytes, threads: int, where: str) -> tuple[Any, str]:
+    """An interpreter that is ready to run, and its name.
+
+    Args:
+        model: Path or contents of the file.
+        threads: How many it may use.
+        where: Name of the file, for messages.
+
+    Raises:
+        ModelError: It is no whole TFLite file, or needs what the interpreter lacks.
+        MissingComponent: No interpreter is installed.
+    """
+    interpreter_class, name = load_interpreter()
+    source = {"model_path" if isinstance(model, str) else "model_content": model}
+    try:
+        with quiet_stderr():  # it announces its delegate at every start
+            interpreter = interpreter_class(**source, num_threads=threads)
+            interpreter.allocate_tensors()
+    except SystemError as error:  # how tflite-runtime meets a numpy it was not built for
+        raise MissingComponent(
+            f"{name} is installed but cannot start ({first_line(error)}). tflite-runtime "
+            "needs an older numpy: pip install 'numpy<2'"
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{where}: {name} cannot load it ({first_line(error)}). "
+            "Export it again, or upgrade the interpreter."
+        ) from error
+    return interpreter, name
 
 
 def _check_header(path: str) -> None:

@@ -7,18 +7,23 @@ import os
 import numpy as np
 
 from ..errors import ModelError, first_line, missing_package
-from ..manifest import EMBEDDED_NAME, ModelInfo
-from .base import Backend, check_image_input, default_threads, path_or_bytes
+from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
+from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
 
-#: Name of the output that holds the class scores.
+#: Names of the outputs: the class scores (of files exported as logits: those), the heat map.
 SCORES_NAME = "probabilities"
+LOGITS_NAME = "logits"
+HEATMAP_NAME = "heatmap"
+
+#: Inputs that take pixel values, by onnxruntime's name.
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
 class OnnxBackend(Backend):
-    """An ONNX classifier: float32 NHWC pixels 0..255 in, scores out."""
+    """An ONNX classifier: NHWC pixels 0..255 in, scores and perhaps a heat map out."""
 
     name = "onnxruntime"
 
@@ -50,28 +55,66 @@ class OnnxBackend(Backend):
             raise ModelError(
                 f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."
             ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
-            raise ModelError(
-                f"{where}: expected one float input, "
-                f"found {[(i.name, i.type) for i in inputs]}: not a classifier of this toolkit."
-            )
-        self.input_size = check_image_input(tuple(inputs[0].shape), where)
-        scores = next((o for o in outputs if o.name == SCORES_NAME), outputs[0])
-        if len(scores.shape) != 2 or not isinstance(scores.shape[1], int):
-            raise ModelError(
-                f"{where}: expected scores of shape (1, classes), found {scores.shape}."
-            )
-        self.classes = scores.shape[1]
-        self._input, self._output = inputs[0].name, scores.name
+        # What was not asked for, the heat map, is not computed.
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.only_execute_path_to_fetches = True
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
+        self._where = where
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type not in _DTYPES:
+            raise ModelError(
+                f"{where}: expected one input of pixels ({', '.join(_DTYPES)}), "
+                f"found {[(i.name, i.type) for i in inputs]}: not a classifier of this toolkit."
+            )
+        self._input, self._dtype = inputs[0].name, _DTYPES[inputs[0].type]
+        self.input_size = check_image_input(tuple(inputs[0].shape), where)
+        self.batch = batch_of(inputs[0].shape[0])
+        self._outputs = {output.name: output for output in self._session.get_outputs()}
+        self._output = self._choose_scores()
+        shape = self._outputs[self._output].shape
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            raise ModelError(f"{where}: expected scores of shape (batch, classes), found {shape}.")
+        self.classes = shape[1]
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.prepare`."""
-        return pixels[None].astype(np.float32)
+        return (pixels if pixels.ndim == 4 else pixels[None]).astype(self._dtype)
 
-    def infer(self, tensor: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.infer`."""
-        scores: np.ndarray = self._session.run([self._output], {self._input: tensor})[0]
-        return scores.reshape(-1)
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """See :meth:`Backend.run`."""
+        return self._run([self._output], tensor)[0]
+
+    @property
+    def heatmap(self) -> HeatmapSpec | None:
+        """See :attr:`Backend.heatmap`."""
+        named = None if self.embedded is None else self.embedded.output.heatmap
+        if named is not None and named.output is not None:
+            return named
+        return HeatmapSpec(output=HEATMAP_NAME) if HEATMAP_NAME in self._outputs else None
+
+    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Backend.explain`."""
+        spec = self.heatmap
+        if spec is None or spec.output is None:
+            raise ModelError(
+                f"{self._where}: has no output {HEATMAP_NAME}. Export it again with edge-export."
+            )
+        output = self._outputs.get(spec.output)
+        if output is None or len(output.shape) != 4 or output.shape[3] != self.classes:
+            raise ModelError(
+                f"{self._where}: has no output {spec.output} of shape (batch, height, width, "
+                f"{self.classes}). Export it again."
+            )
+        tensor = self.filled(self.prepare(pixels))
+        scores, maps = self._run([self._output, spec.output], tensor)
+        return scores[0], maps[0]
+
+    def _choose_scores(self) -> str:
+        kind = None if self.embedded is None else self.embedded.output.kind
+        names = (SCORES_NAME, LOGITS_NAME) if kind != "logits" else (LOGITS_NAME, SCORES_NAME)
+        return next((name for name in names if name in self._outputs), next(iter(self._outputs)))
+
+    def _run(self, outputs: list[str], tensor: np.ndarray) -> list[np.ndarray]:
+        found = self._session.run(outputs, {self._input: tensor}, self._run_options)
+        return [array.astype(np.float32, copy=False) for array in found]

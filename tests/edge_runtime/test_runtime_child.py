@@ -36,7 +36,7 @@ def test_timeout():
 
 
 def test_errors_of_the_toolkit_come_through():
-    code = """print('{"error": "install it", "missing": true}')"""
+    code = """print('{"error": "install it", "class": "MissingComponent"}')"""
     with pytest.raises(MissingComponent, match="install it"):
         ask(python(code), {}, timeout=60)
 

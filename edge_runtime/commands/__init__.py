@@ -1,0 +1,1 @@
+"""The subcommands of ``edge-classify``, one a module."""

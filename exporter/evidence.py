@@ -175,7 +175,7 @@ def examine(truth: Truth, fmt: str, file: Path, info: ModelInfo, described: bool
         truth: The photos, and what the model says.
         fmt: The file's format.
         file: The file or folder.
-        info: Its description; ``output.heatmap`` says whether it has a heat map.
+        info: Its description.
         described: Whether the file carries the description, temperature and threshold included,
             so that these are judged. Else they are fitted.
 
@@ -184,7 +184,6 @@ def examine(truth: Truth, fmt: str, file: Path, info: ModelInfo, described: bool
         :mod:`exporter.fitting`; with ``error`` where the file did not run, ``missing`` where
         that is for want of its interpreter.
     """
-    mapped = info.output.heatmap is not None or fmt == "saved_model"
     try:
         found = scoring.answers(
             file,
@@ -192,15 +191,16 @@ def examine(truth: Truth, fmt: str, file: Path, info: ModelInfo, described: bool
             len(truth),
             info,
             described=described,
-            classes=truth.answers.tolist() if mapped else [],
+            classes=truth.answers.tolist(),
             mapped=truth.mapped,
             changed=SHOWN_CHANGES,
         )
     except scoring.NotRun as error:
         figures = {**parity.not_run(str(error)), "calibration": None}
         return Examined({**figures, "missing": True} if error.missing else figures)
-    heatmap = _heatmap(truth, found) if mapped else None
-    figures = parity.compare(fmt, truth.scores, found.scores, truth.labels, heatmap, truth.exact)
+    figures = parity.compare(
+        fmt, truth.scores, found.scores, truth.labels, _heatmap(truth, fmt, found), truth.exact
+    )
     if described:
         output = info.output
         fitted = judge_output(truth.labels, found.raw, output, found.step)
@@ -209,9 +209,13 @@ def examine(truth: Truth, fmt: str, file: Path, info: ModelInfo, described: bool
     return Examined({**figures, "calibration": fitted}, output, found.scores, found.own or {})
 
 
-def _heatmap(truth: Truth, found: scoring.Answers) -> dict[str, Any]:
-    if found.maps is None:
+def _heatmap(truth: Truth, fmt: str, found: scoring.Answers) -> dict[str, Any] | None:
+    if found.heatmap_error is not None:
         return {**parity.correlate([], []), "error": found.heatmap_error}
+    if found.maps is None:
+        return None
+    if fmt == "saved_model" and found.maps.shape != truth.maps.shape:
+        return None  # of small inputs its Grad-CAM explains an earlier layer, with a finer map
     try:
         return parity.correlate(list(truth.maps), list(found.maps))
     except ValueError as error:

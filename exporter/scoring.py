@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.child import ask, module_command
-from edge_runtime.errors import EdgeError, MissingComponent
+from edge_runtime.errors import EdgeError, MissingComponent, SystemFailure
 from edge_runtime.manifest import ModelInfo
 from edge_runtime.postprocess import probabilities
 
@@ -41,10 +41,10 @@ class Answers:
         raw: float32 (n, classes), as the file gives them: probabilities or logits.
         scores: Probabilities, float32 (n, classes).
         step: Distance of two neighbouring values of ``raw`` where the output is quantised, else 0.
-        maps: float32 (m, h, w), raw heat maps of the wanted photos; None where it gives none.
+        maps: float32 (m, h, w), raw heat maps of the wanted photos; None where it has none.
         own: The heat map of the file's own answer, by photo, for some photos where it answers
             otherwise than the reference.
-        heatmap_error: Why ``maps`` is None though maps were wanted.
+        heatmap_error: Why ``maps`` is None though the file should have some.
     """
 
     raw: np.ndarray
@@ -80,6 +80,7 @@ def answers(
 
     Raises:
         NotRun: The interpreter refused the file, raised, died, or is not installed.
+        SystemFailure: The system refused, as when the disk is full.
     """
     out = pixels.with_suffix(".answers.npz")
     out.unlink(missing_ok=True)
@@ -97,6 +98,8 @@ def answers(
     environment = {"CUDA_VISIBLE_DEVICES": "-1"}
     try:
         said = ask(COMMAND, request, env=environment)
+    except SystemFailure:
+        raise
     except EdgeError as error:
         raise NotRun(str(error), isinstance(error, MissingComponent)) from error
     with np.load(out) as arrays:

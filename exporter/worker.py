@@ -7,11 +7,15 @@ request holds the arguments of :func:`answer`, whose result is the answer; array
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.child import serve
+
+if TYPE_CHECKING:
+    from edge_runtime.classifier import Classifier
 
 
 def answer(
@@ -43,7 +47,7 @@ def answer(
 
     Returns:
         ``step``, the distance of two neighbouring scores of a quantised output, 0 for another;
-        ``heatmap_error``, why there are no maps, None where there are.
+        ``heatmap_error``, why there are no maps though the file should have some, else None.
 
     Raises:
         EdgeError: The file cannot be run, or describes itself differently.
@@ -53,15 +57,16 @@ def answer(
     raw = np.stack([classifier.backend.scores(np.asarray(photo)) for photo in photos])
     arrays: dict[str, Any] = {"raw": raw.astype(np.float32)}
     error = None
-    if classes:
+    if classes and _explains(classifier):
         answers = raw.argmax(axis=1)
         others = [i for i in range(count) if answers[i] != classes[i]]
         others = sorted(others, key=lambda i: -float(raw[i].max()))[:changed]
         try:
+            explain = _explainer(classifier, model)
             arrays |= {
                 "changed": np.array(others, np.int64),
-                "maps": _maps(classifier, photos, [(i, classes[i]) for i in mapped]),
-                "own": _maps(classifier, photos, [(i, int(answers[i])) for i in others]),
+                "maps": _stacked([explain(np.asarray(photos[i]), classes[i]) for i in mapped]),
+                "own": _stacked([explain(np.asarray(photos[i]), int(answers[i])) for i in others]),
             }
         except Exception as reason:  # a reason for the report; the scores are there all the same
             error = str(reason).strip() or type(reason).__name__
@@ -69,7 +74,7 @@ def answer(
     return {"step": float(classifier.backend.step), "heatmap_error": error}
 
 
-def _open(model: str, info: dict[str, Any], described: bool) -> Any:
+def _open(model: str, info: dict[str, Any], described: bool) -> Classifier:
     from edge_runtime.classifier import Classifier, open_backend
     from edge_runtime.errors import ModelError
     from edge_runtime.manifest import ModelInfo
@@ -83,13 +88,32 @@ def _open(model: str, info: dict[str, Any], described: bool) -> Any:
     return classifier
 
 
-def _maps(classifier: Any, photos: np.ndarray, wanted: list[tuple[int, int]]) -> np.ndarray:
-    """Raw heat maps, float32 (n, h, w), of photos and classes; (0, 0, 0) of none."""
-    found = [
-        classifier.explain_pixels(np.asarray(photos[photo]), index).heatmap
-        for photo, index in wanted
-    ]
-    return np.stack(found).astype(np.float32) if found else np.empty((0, 0, 0), np.float32)
+def _explains(classifier: Classifier) -> bool:
+    """Whether the file has a heat map, or says that it has one."""
+    backend, named = classifier.backend, classifier.info.output.heatmap
+    return backend.name == "saved_model" or named is not None or backend.heatmap is not None
+
+
+def _explainer(classifier: Classifier, model: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """From the pixels of a photo and a class to its raw heat map, float32 (h, w)."""
+    if classifier.backend.name != "saved_model":
+        return lambda pixels, index: classifier.explain_pixels(pixels, index).heatmap
+    # It has Grad-CAM itself, as a signature, which holds what it belongs to only weakly.
+    from edge_runtime.backends.full_model import GRADCAM_SIGNATURE, load_saved_model, signature
+    from edge_runtime.gradcam import GradCam
+
+    loaded, names = load_saved_model(model), classifier.info.class_names
+    gradcam = GradCam(signature(loaded, GRADCAM_SIGNATURE, model), classifier.info)
+
+    def explain(pixels: np.ndarray, index: int, _: Any = loaded) -> np.ndarray:
+        return gradcam.explain(pixels, names[index]).heatmap
+
+    return explain
+
+
+def _stacked(maps: list[np.ndarray]) -> np.ndarray:
+    """float32 (n, h, w); (0, 0, 0) of none."""
+    return np.stack(maps).astype(np.float32) if maps else np.empty((0, 0, 0), np.float32)
 
 
 def main() -> None:

@@ -202,6 +202,8 @@ class Archive:
         with open(target, "xb") as stream:
             for chunk in self._chunks(self._members[name], limit):
                 size += stream.write(chunk)
+            stream.flush()
+            os.fsync(stream.fileno())  # a board that loses power must not keep an empty file
         return size
 
     def _chunks(self, member: zipfile.ZipInfo, limit: int) -> Iterator[bytes]:

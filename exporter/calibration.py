@@ -1,9 +1,9 @@
-"""Which photos show the full-integer converter what the activations look like."""
+"""Which photos show a quantiser what the activations look like."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,6 @@ from edge_runtime.rundir import SplitRow
 from .photos import Photos, relative_names
 
 _log = logging.getLogger("exporter")
-
-DEFAULT_PHOTOS = 200
 
 #: With fewer, the smallest and largest activation depend on which photos were drawn.
 FEW_PHOTOS = 100
@@ -50,32 +48,25 @@ def choose_photos(rows: Sequence[SplitRow], count: int, seed: int) -> list[Split
     return chosen[:count]
 
 
-def warn_if_few(count: int) -> None:
-    """Log a warning when the calibration rests on few photos."""
-    if count < FEW_PHOTOS:
-        _log.warning(
-            "int8 is calibrated on %d photos; with fewer than %d its accuracy depends on which. "
-            "Train on more photos, or raise --calibration-photos.",
-            count,
-            FEW_PHOTOS,
-        )
-
-
-def representative_dataset(pixels: np.ndarray) -> Callable[[], Iterator[list[np.ndarray]]]:
-    """What ``tf.lite.TFLiteConverter.representative_dataset`` expects.
+def warn_if_few(count: int, available: int) -> None:
+    """Log a warning when the calibration rests on few photos.
 
     Args:
-        pixels: uint8 (n, height, width, 3).
-
-    Returns:
-        A function that yields float32 (1, height, width, 3), 0..255, photo by photo.
+        count: Photos that it rests on.
+        available: Training photos of the run.
     """
-
-    def photos() -> Iterator[list[np.ndarray]]:
-        for picture in pixels:
-            yield [picture[None].astype(np.float32)]
-
-    return photos
+    if count >= FEW_PHOTOS:
+        return
+    remedy = "raise --calibration-photos"
+    if available <= count:
+        remedy = "the run has no more training photos, so compare the accuracy of the files"
+    _log.warning(
+        "Quantised files are calibrated on %d photos; with fewer than %d their accuracy depends on "
+        "which: %s.",
+        count,
+        FEW_PHOTOS,
+        remedy,
+    )
 
 
 def describe(photos: Photos, seed: int) -> dict[str, Any]:

@@ -15,7 +15,16 @@ from edge_runtime.console import (
     version_option,
 )
 from edge_runtime.files import refuse_existing
-from edge_runtime.manifest import FORMAT_SUFFIXES
+
+from .formats.registry import ALL, DEFAULT_FORMATS, FORMATS
+from .options import (
+    DEFAULT_OPSET,
+    DEFAULT_PHOTOS,
+    INT8_IO,
+    OPSETS,
+    ExportOptions,
+    parse_batch,
+)
 
 
 @click.group(cls=EdgeGroup)
@@ -31,9 +40,10 @@ def cli() -> None:
 @click.option("--out", required=True, metavar="FOLDER", help="Bundle to write.")
 @click.option(
     "--formats",
+    multiple=True,
     metavar="FORMAT,...",
-    default=",".join(FORMAT_SUFFIXES),
-    help=f"Formats, separated by commas. Default: all, {', '.join(FORMAT_SUFFIXES)}.",
+    help=f"Formats, with commas or repeated; {ALL} for all of them: {', '.join(FORMATS)}. "
+    f"Default: all but {', '.join(name for name in FORMATS if name not in DEFAULT_FORMATS)}.",
 )
 @click.option(
     "--accept",
@@ -42,36 +52,64 @@ def cli() -> None:
     help="Keep this float format in the bundle even if it differs too much. Repeatable.",
 )
 @click.option(
+    "--batch",
+    default="1",
+    show_default=True,
+    metavar="N|dynamic",
+    help="Photos that a file takes at once.",
+)
+@click.option(
+    "--logits", is_flag=True, help="End the files in front of the softmax; the output is `logits`."
+)
+@click.option(
+    "--opset",
+    type=click.IntRange(*OPSETS),
+    default=DEFAULT_OPSET,
+    show_default=True,
+    help="ONNX operator set.",
+)
+@click.option(
+    "--int8-io",
+    type=click.Choice(INT8_IO),
+    default=INT8_IO[0],
+    show_default=True,
+    help="Input and output of tflite-int8.",
+)
+@click.option(
     "--calibration-photos",
     type=click.IntRange(1),
-    default=200,
+    default=DEFAULT_PHOTOS,
     show_default=True,
-    help="Training photos that int8 is calibrated on.",
+    help="Training photos that the quantised formats are calibrated on.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of their drawing."
 )
 @click.option(
-    "--opset",
-    type=click.IntRange(13, 18),
-    default=17,
-    show_default=True,
-    help="ONNX operator set.",
+    "--data",
+    metavar="DIR",
+    help="Where the run's photos are now, if they were moved; they are known by their contents.",
 )
+@click.option("--license", metavar="TEXT", help="Of the model; each file carries it.")
 @overwrite_option("an existing bundle, as a whole")
 @json_option()
 def bundle(
     run: str,
     out: str,
-    formats: str,
+    formats: tuple[str, ...],
     accept: tuple[str, ...],
+    batch: str,
+    logits: bool,
+    opset: int,
+    int8_io: str,
     calibration_photos: int,
     seed: int,
-    opset: int,
+    data: str | None,
+    license: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Convert RUN to every format and compare each with the Keras model.
+    """Convert RUN to several formats and compare each with the Keras model.
 
     The comparison runs on the run's own validation photos, from their original files. A float
     format that differs too much stays out of the bundle, and the exit code is 4. An int8 format
@@ -86,16 +124,18 @@ def bundle(
         else:
             print_table(report)
 
+    options = ExportOptions(
+        batch=parse_batch(batch),
+        logits=logits,
+        opset=opset,
+        int8_io=int8_io,
+        calibration_photos=calibration_photos,
+        seed=seed,
+        license=license,
+    )
     try:
         report = export_bundle(
-            run,
-            out,
-            [name.strip() for name in formats.split(",") if name.strip()],
-            accept,
-            calibration_photos=calibration_photos,
-            seed=seed,
-            opset=opset,
-            overwrite=overwrite,
+            run, out, formats, accept, options=options, data=data, overwrite=overwrite
         )
     except NothingPassed as error:
         show(error.report)

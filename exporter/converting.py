@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-from edge_runtime.errors import EdgeError, ModelError
+from edge_runtime.errors import EdgeError, ModelError, system_failure
 from edge_runtime.quiet import quiet_stderr
 
 _log = logging.getLogger("exporter")
@@ -27,6 +27,7 @@ def converting(what: str) -> Iterator[None]:
 
     Raises:
         ModelError: The converter failed; the message ends with its reason.
+        SystemFailure: The system refused it a place on the disk, or memory.
     """
     level = logging.root.manager.disable
     # Converters drop whole copies of the graph, in reference cycles. With everything that
@@ -46,11 +47,12 @@ def converting(what: str) -> Iterator[None]:
                 yield
             finally:
                 logging.disable(level)
-    except (EdgeError, MemoryError):
+    except EdgeError:
         raise
     except Exception as error:  # converters raise anything
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system refused, not the converter
+        failure = system_failure(error)
+        if failure is not None:
+            raise failure from error
         _log.debug("%s: %s", what, error)
         raise ModelError(f"{what}: the converter failed ({_reason(error)}).") from error
     finally:

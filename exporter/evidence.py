@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from edge_runtime.errors import DataError, ModelError
 from edge_runtime.manifest import ModelInfo, OutputSpec
-from edge_runtime.rundir import SPLIT, RunDir
+from edge_runtime.rundir import RunDir, SplitRow
 
 from . import parity, scoring
 from .fitting import DEFAULT_SHARE, fit_output, judge_output
 from .photos import load_photos, relative_names
-from .reference import Reference
 
 #: Heat maps are compared on at most so many photos, spread evenly over the validation part: each
 #: costs a pass with gradients.
@@ -27,6 +25,18 @@ MAP_PHOTOS = 200
 SHOWN_CHANGES = 12
 
 _PIXELS = "validation.npy"
+
+
+class FullModel(Protocol):
+    """The Keras model of a run, as :class:`exporter.conversion.Converter` keeps it open."""
+
+    heatmap: bool  #: whether it ends in average pooling and a linear layer, and has heat maps
+
+    def scores(self, pixels: Path, count: int) -> np.ndarray:
+        """Probabilities, float32 (count, classes), of a ``.npy`` of uint8 (n, h, w, 3)."""
+
+    def heatmaps(self, pixels: Path, photos: Sequence[int], classes: Sequence[int]) -> np.ndarray:
+        """Grad-CAM in front of the pooling, float32 (photos, h', w'), not normalised."""
 
 
 @dataclass(frozen=True)
@@ -108,37 +118,34 @@ class Examined:
     own: dict[int, np.ndarray] | None = None
 
 
-def gather(run: RunDir, reference: Reference, work: Path) -> Truth:
+def gather(run: RunDir, model: FullModel, rows: Sequence[SplitRow], work: Path) -> Truth:
     """Load a run's validation photos from their original files and ask the Keras model.
 
     Args:
         run: The run.
-        reference: Its model.
+        model: Its model.
+        rows: The validation photos.
         work: Folder for the pixels.
 
     Raises:
-        DataError: There is no validation photo, or one is gone or changed.
-        ModelError: The run names classes that it does not know, or the model's answers are no
-            numbers.
+        DataError: A photo is gone or changed.
+        ModelError: The model's answers are no numbers.
     """
-    rows = run.split("val")
-    if not rows:
-        raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
-    unknown = {row.label for row in rows} - set(run.class_names)
-    if unknown:
-        raise ModelError(
-            f"{run.path / SPLIT}: names classes that the run does not know: "
-            f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
-        )
     photos = load_photos(rows, run.info.preprocess, work / _PIXELS)
-    scores = reference.scores(photos.pixels)
+    scores = model.scores(work / _PIXELS, len(photos))
     answers = scores.argmax(axis=1)
-    mapped = spread(len(photos), MAP_PHOTOS)
+    mapped = spread(len(photos), MAP_PHOTOS) if model.heatmap else []
 
-    def explain(index: int) -> np.ndarray:
-        return reference.heatmap(np.asarray(photos.pixels[index]), int(answers[index]))
+    def explain(index: int) -> np.ndarray | None:
+        if not model.heatmap:
+            return None
+        found: np.ndarray = model.heatmaps(work / _PIXELS, [index], [int(answers[index])])[0]
+        return found
 
-    unknown_figures = run.metrics().get("unknown")
+    maps = np.empty((0, 0, 0), np.float32)
+    if mapped:
+        maps = model.heatmaps(work / _PIXELS, mapped, [int(answers[i]) for i in mapped])
+    unknown = run.metrics().get("unknown") or {}
     return Truth(
         info=run.info,
         paths=[row.path for row in photos.rows],
@@ -149,9 +156,9 @@ def gather(run: RunDir, reference: Reference, work: Path) -> Truth:
         pixels_sha256=[pixels_sha256(photo) for photo in photos.pixels],
         scores=scores,
         mapped=mapped,
-        maps=np.stack([explain(index) for index in mapped]),
+        maps=maps,
         exact=None,
-        share=(unknown_figures or {}).get("share", DEFAULT_SHARE),
+        share=unknown.get("share", DEFAULT_SHARE),
         explain=explain,
     )
 

@@ -17,14 +17,13 @@ import numpy as np
 from PIL import Image
 
 from edge_runtime.errors import ModelError
-from edge_runtime.manifest import ModelInfo, PreprocessSpec
+from edge_runtime.manifest import ModelInfo, PreprocessSpec, artifact_name
 from edge_runtime.preprocess import load_upright, preprocess
 from edge_runtime.rundir import write_json
 
 from . import scoring
-from .evidence import Truth, pixels_sha256
+from .evidence import FullModel, Truth, pixels_sha256
 from .parity import margins
-from .reference import Reference
 from .thresholds import device_tolerance
 
 GOLDEN_FOLDER = "golden"
@@ -94,7 +93,7 @@ def choose_golden(reference: np.ndarray, labels: np.ndarray, count: int = PHOTOS
     return chosen[:count]
 
 
-def write_photos(folder: Path, truth: Truth, reference: Reference, work: Path) -> Golden:
+def write_photos(folder: Path, truth: Truth, model: FullModel, work: Path) -> Golden:
     """Write the photos of ``golden/``, JPEG and PNG in turn, and their pixels.
 
     The first JPEG lies on its side and is turned by its EXIF orientation; the PNGs have to be
@@ -103,7 +102,7 @@ def write_photos(folder: Path, truth: Truth, reference: Reference, work: Path) -
     Args:
         folder: The bundle.
         truth: The validation photos.
-        reference: The Keras model.
+        model: The Keras model.
         work: Folder for what is not part of the bundle.
     """
     home = folder / GOLDEN_FOLDER
@@ -136,14 +135,13 @@ def write_photos(folder: Path, truth: Truth, reference: Reference, work: Path) -
         )
     stacked = np.stack(pictures)
     np.save(work / "golden.npy", stacked)
-    for entry, scores in zip(entries, reference.scores(stacked), strict=True):
+    scores_of_model = model.scores(work / "golden.npy", len(stacked))
+    for entry, scores in zip(entries, scores_of_model, strict=True):
         entry["scores"] = {"keras": _listed(scores)}
     return Golden(entries, work / "golden.npy")
 
 
-def write_scores(
-    folder: Path, golden: Golden, finished: Mapping[str, tuple[Path, ModelInfo]]
-) -> None:
+def write_scores(folder: Path, golden: Golden, finished: Mapping[str, ModelInfo]) -> None:
     """Score the photos with the finished files and write ``golden.json``.
 
     This is also the last check that each file runs and carries its description.
@@ -151,14 +149,16 @@ def write_scores(
     Args:
         folder: The bundle.
         golden: Of :func:`write_photos`.
-        finished: By format, the described file and what it has to say about itself.
+        finished: By format, what the file in the bundle has to say about itself.
 
     Raises:
         ModelError: A file does not run any more.
     """
-    for fmt, (file, info) in finished.items():
+    for fmt, info in finished.items():
         try:
-            found = scoring.answers(file, golden.pixels, len(golden.photos), info)
+            found = scoring.answers(
+                folder / artifact_name(fmt), golden.pixels, len(golden.photos), info
+            )
         except scoring.NotRun as error:
             raise ModelError(
                 f"{fmt}: ran before its description was added, and does not any more: {error}"

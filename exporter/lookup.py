@@ -79,7 +79,11 @@ def find_in(data: str | os.PathLike[str], record: Record, info: ModelInfo, work:
     known: dict[str, str] = {}
     unknown = []
     for path in find_photos(data):
-        digest = sha256_file(path)
+        try:
+            digest = sha256_file(path)
+        except OSError as error:
+            _log.warning("%s: left out: %s", path, error.strerror or error)
+            continue
         if digest in expected:
             known.setdefault(digest, path)
         else:

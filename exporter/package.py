@@ -1,4 +1,4 @@
-"""Put a bundle together: convert, compare, describe; whole or not at all."""
+"""Put a bundle together: convert, describe, compare; whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,66 +6,63 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.backends.full_model import load_keras_model
-from edge_runtime.errors import UsageError
-from edge_runtime.files import atomic_folder, refuse_existing, sha256_tree, size_of
-from edge_runtime.machine import installed_versions
+from edge_runtime.errors import DataError, ModelError
+from edge_runtime.files import atomic_folder, size_of
 from edge_runtime.manifest import (
     DEFAULT_FORMAT,
-    FORMAT_SUFFIXES,
     LABELS_NAME,
     MANIFEST_NAME,
     PARITY_NAME,
-    Artifact,
-    Manifest,
-    OutputSpec,
-    check_format,
+    ModelInfo,
+    artifact_name,
 )
-from edge_runtime.rundir import RunDir, write_json
+from edge_runtime.rundir import SPLIT, RunDir, SplitRow, write_json
 
-from .calibration import DEFAULT_PHOTOS, choose_photos, describe, warn_if_few
+from .calibration import choose_photos, warn_if_few
+from .contents import Origin, manifest
+from .conversion import Converter
 from .evidence import Truth, examine, gather
-from .formats import CALIBRATED, SCHEMES, FormatWriter, require
-from .metadata import labels_text
-from .onnx import DEFAULT_OPSET
-from .photos import Photos, load_photos, printable
-from .proof import FIGURES, write_golden, write_proof
-from .reference import Reference
+from .formats.registry import FORMATS, choose_formats, require
+from .heatmaps import heatmap_spec
+from .metadata.describe import describe
+from .metadata.labels import labels_text
+from .options import ExportOptions
+from .photos import Photos, find_moved, load_photos
+from .proof import write_golden, write_proof
 from .report import ExportReport
-from .saved_model import check_model
+from .target import check_target, only_writer
 from .thresholds import THRESHOLDS, is_float
 
 _log = logging.getLogger("exporter")
 
-_TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
+_CALIBRATION = "calibration.npy"
 
 
 def export_bundle(
     run_path: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    formats: Sequence[str] = tuple(FORMAT_SUFFIXES),
+    formats: Sequence[str] = (),
     accept: Sequence[str] = (),
     *,
-    calibration_photos: int = DEFAULT_PHOTOS,
-    seed: int = 0,
-    opset: int = DEFAULT_OPSET,
+    options: ExportOptions | None = None,
+    data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Export a run to a bundle.
 
     Args:
-        run_path: Run directory of ``edge-train fit``; its photos must still be where they were.
+        run_path: Run directory of ``edge-train fit``.
         out: Folder to write.
-        formats: Which formats, see :data:`edge_runtime.manifest.FORMAT_SUFFIXES`.
+        formats: Which formats, as :func:`exporter.formats.registry.choose_formats` reads them.
         accept: Float formats that stay in the bundle even if they fail their threshold.
-        calibration_photos: How many training photos the full-integer format is calibrated on.
-        seed: Of the drawing of those.
-        opset: ONNX operator set.
+        options: What holds for all formats; None for the defaults.
+        data: Folder that the run's photos were moved to; None if they are where they were.
         overwrite: Whether an existing bundle may be replaced, as a whole.
 
     Returns:
@@ -73,94 +70,54 @@ def export_bundle(
         left out of the bundle.
 
     Raises:
-        UsageError: An unknown format, no such run, or ``out`` exists.
+        UsageError: An unknown format, no such run, ``out`` exists, or another export writes it.
         DataError: The run is damaged, its photos are gone or changed, or a converter failed.
         NothingPassed: No format could be used; nothing was written.
         MissingComponent: A converter is not installed.
+        SystemFailure: Disk full, no permission, or no memory.
     """
     wanted = choose_formats(formats, accept)
+    options = options or ExportOptions()
     run = RunDir.open(run_path)
     labels = labels_text(run.class_names)
     check_target(run, Path(out), overwrite)
     require(wanted)
-    model = load_keras_model(run.model_path)
-    check_model(model, run.info, str(run.model_path))
     with (
+        only_writer(Path(out)),
         atomic_folder(out, overwrite) as folder,
         tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as name,
     ):
         work = Path(name)
-        reference = Reference(model)
-        truth = gather(run, reference, work)
-        drawn = None
-        if not CALIBRATED.isdisjoint(wanted):
-            chosen = choose_photos(run.split("train"), calibration_photos, seed)
-            drawn = load_photos(chosen, run.info.preprocess)
-            warn_if_few(len(drawn))
-        _log.info("saved_model: tracing the network")
-        writer = FormatWriter(model, run.info, printable(run.path.resolve().name), work)
-        rows, examined, finished = {}, {}, {}
-        for fmt in sorted(wanted, key=_memory_first):
-            _log.info("%s: converting, comparing on %d photos", fmt, len(truth))
-            file = writer.write(fmt, folder, None if drawn is None else drawn.pixels, opset)
-            found = examine(truth, fmt, file, run.info, described=False)
-            rows[fmt] = _row(fmt, file, found.figures, accepted=fmt in accept)
-            examined[fmt] = found
-            if rows[fmt]["file"] is not None and found.output is not None:
-                info = replace(run.info, output=found.output)
-                writer.describe(file, info)
-                rows[fmt]["bytes"] = size_of(file)
-                finished[fmt] = (file, info)
-        report = _report([rows[fmt] for fmt in wanted], truth, out)
-        for line in report.warnings():
-            _log.warning("%s", line)
-        if report.bundle is None:
-            report.check()  # raises; nothing is written
-        (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
-        golden = write_golden(folder, truth, reference, finished, work)
-        write_json(folder / PARITY_NAME, report.parity())
-        outputs = {fmt: info.output for fmt, (_, info) in finished.items()}
-        manifest = _manifest(run, folder, report, outputs, drawn, seed)
-        (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-        write_proof(folder, report, truth, examined, golden, manifest)
+        validation, training = _rows(run, wanted, options, data)
+        _log.info("opening the model")
+        with Converter(run, options, work) as converter:
+            truth = gather(run, converter, validation, work)
+            drawn = _calibration(run, training, work)
+            origin = Origin.of(run, options)
+            rows, infos, examined = {}, {}, {}
+            for fmt in sorted(wanted, key=_memory_first):
+                photos = work / _CALIBRATION if FORMATS[fmt].calibrates else None
+                plain, info = _convert(fmt, converter, photos, origin, truth)
+                found = examine(truth, fmt, plain, info, described=False)
+                file = folder / artifact_name(fmt)
+                infos[fmt] = info if found.output is None else replace(info, output=found.output)
+                describe(plain, file, infos[fmt], origin.name)
+                _discard(plain)
+                rows[fmt] = _row(fmt, file, found.figures, infos[fmt], accepted=fmt in accept)
+                examined[fmt] = found
+            report = _report([rows[fmt] for fmt in wanted], truth, out)
+            for line in report.warnings():
+                _log.warning("%s", line)
+            if report.bundle is None:
+                report.check()  # raises; nothing is written
+            (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
+            finished = {row["format"]: infos[row["format"]] for row in report.kept()}
+            golden = write_golden(folder, truth, converter, finished, work)
+            write_json(folder / PARITY_NAME, report.parity())
+            contents = manifest(origin, folder, report, infos, drawn)
+            (folder / MANIFEST_NAME).write_text(contents.to_json(), encoding="utf-8")
+            write_proof(folder, report, truth, examined, golden, contents)
     return report
-
-
-def choose_formats(formats: Sequence[str], accept: Sequence[str]) -> list[str]:
-    """The formats to write, each once, in the order of the manifest's list.
-
-    Raises:
-        UsageError: A name is unknown, none is left, or ``accept`` names one that is not asked for.
-    """
-    for name in (*formats, *accept):
-        check_format(name)
-    if not formats:
-        raise UsageError(f"No format to export. Known: {', '.join(FORMAT_SUFFIXES)}.")
-    for name in accept:
-        if name not in formats:
-            raise UsageError(
-                f"--accept {name}: not among the formats to export, {', '.join(formats)}."
-            )
-    return [name for name in FORMAT_SUFFIXES if name in formats]
-
-
-def check_target(run: RunDir, out: Path, overwrite: bool) -> None:
-    """Check, before any work, that writing ``out`` loses nothing that is no bundle.
-
-    Raises:
-        UsageError: It is a file, the run itself, or a folder of something else.
-        OutputExists: It exists and ``overwrite`` is false.
-    """
-    if run.path.resolve().is_relative_to(out.resolve()):
-        raise UsageError(f"{out}: holds the run itself. Choose another folder for the bundle.")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file; a folder was expected.")
-    refuse_existing(out, overwrite)
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
-        raise UsageError(
-            f"{out}: not a bundle (it has no {MANIFEST_NAME}), so --overwrite does not replace "
-            "it. Choose another folder."
-        )
 
 
 def _memory_first(fmt: str) -> bool:
@@ -168,7 +125,62 @@ def _memory_first(fmt: str) -> bool:
     return not fmt.startswith("onnx")
 
 
-def _row(fmt: str, file: Path, figures: Mapping[str, Any], accepted: bool) -> dict[str, Any]:
+def _rows(
+    run: RunDir,
+    wanted: Sequence[str],
+    options: ExportOptions,
+    data: str | os.PathLike[str] | None,
+) -> tuple[list[SplitRow], list[SplitRow]]:
+    """The validation photos, and the training photos to calibrate with (none if no format does)."""
+    validation = run.split("val")
+    if not validation:
+        raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
+    unknown = {row.label for row in validation} - set(run.class_names)
+    if unknown:
+        raise ModelError(
+            f"{run.path / SPLIT}: names classes that the run does not know: "
+            f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
+        )
+    training = []
+    if any(FORMATS[fmt].calibrates for fmt in wanted):
+        training = choose_photos(run.split("train"), options.calibration_photos, options.seed)
+    if data is not None:
+        moved = find_moved([*validation, *training], Path(data))
+        validation, training = moved[: len(validation)], moved[len(validation) :]
+    return validation, training
+
+
+def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | None:
+    if not rows:
+        return None
+    drawn = load_photos(rows, run.info.preprocess, work / _CALIBRATION)
+    warn_if_few(len(drawn), len(run.split("train")))
+    return drawn
+
+
+def _convert(
+    fmt: str, converter: Converter, calibration: Path | None, origin: Origin, truth: Truth
+) -> tuple[Path, ModelInfo]:
+    """Convert one format; gives the plain file, and what it has to say about itself."""
+    start = time.monotonic()
+    plain = converter.convert(fmt, calibration)
+    _log.info(
+        "%-14s  converted in %.0f s, %.1f MB; comparing on %d photos",
+        fmt,
+        time.monotonic() - start,
+        size_of(plain) / 1e6,
+        len(truth),
+    )
+    return plain, origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
+
+
+def _discard(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _row(
+    fmt: str, file: Path, figures: Mapping[str, Any], info: ModelInfo, accepted: bool
+) -> dict[str, Any]:
     """A row of ``parity.json``; removes the file if it has to stay out of the bundle."""
     usable = "error" not in figures
     kept = usable and (figures["passed"] or accepted or not is_float(fmt))
@@ -176,12 +188,12 @@ def _row(fmt: str, file: Path, figures: Mapping[str, Any], accepted: bool) -> di
         "format": fmt,
         "file": file.name if kept else None,
         "bytes": size_of(file),
-        "quantization": SCHEMES[fmt],
+        "quantization": info.about["quantization"],
         **figures,
         "threshold": THRESHOLDS[fmt].to_dict(),
     }
     if not kept:
-        shutil.rmtree(file) if file.is_dir() else file.unlink()
+        _discard(file)
     return row
 
 
@@ -201,44 +213,3 @@ def _last_choice(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
     """Sorts the best default first: what passed, and what a device can run, before the rest."""
     fmt = row["format"]
     return fmt != DEFAULT_FORMAT, not row["passed"], fmt == "saved_model"
-
-
-def _manifest(
-    run: RunDir,
-    folder: Path,
-    report: ExportReport,
-    outputs: Mapping[str, OutputSpec],
-    drawn: Photos | None,
-    seed: int,
-) -> Manifest:
-    artifacts = [
-        Artifact(
-            format=row["format"],
-            file=row["file"],
-            bytes=row["bytes"],
-            sha256=sha256_tree(folder / row["file"]),
-            quantization=row["quantization"],
-            passed=row["passed"],
-            parity={key: row[key] for key in FIGURES},
-            output=outputs[row["format"]],
-        )
-        for row in report.artifacts
-        if row["file"] is not None
-    ]
-    return Manifest(
-        info=run.info,
-        artifacts=tuple(artifacts),
-        default=str(report.default),
-        versions=installed_versions(_TOOLS),
-        source={"run": printable(run.path.resolve().name), "metrics": _scalars(run.metrics())},
-        calibration={} if drawn is None else describe(drawn, seed),
-    )
-
-
-def _scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The single figures of each part; the tables per class stay with the run."""
-    return {
-        part: {key: value for key, value in figures.items() if isinstance(value, (int, float))}
-        for part, figures in metrics.items()
-        if isinstance(figures, Mapping)
-    }

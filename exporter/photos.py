@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.errors import DataError, ImageError
+from edge_runtime.errors import DataError, ImageError, UsageError
+from edge_runtime.files import find_photos, sha256_file
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import SPLIT, SplitRow
@@ -57,7 +59,8 @@ def read_verified(row: SplitRow) -> bytes:
     except OSError as error:
         raise DataError(
             f"{row.path}: {error.strerror or error}. The run's {SPLIT} lists this photo and the "
-            "export needs it. Put the photos back where they were, or train again."
+            "export needs it. Put the photos back where they were, or name the folder that they "
+            "were moved to with --data."
         ) from error
     if hashlib.sha256(data).hexdigest() != row.sha256:
         raise DataError(
@@ -65,6 +68,43 @@ def read_verified(row: SplitRow) -> bytes:
             f"the one in {SPLIT}). Put the original back, or train again."
         )
     return data
+
+
+def find_moved(rows: Sequence[SplitRow], folder: Path) -> list[SplitRow]:
+    """Find the photos of a run in a folder that they were moved to, by their contents.
+
+    Args:
+        rows: The photos, as the run lists them.
+        folder: Where they are now, at any depth and under any names.
+
+    Returns:
+        The rows, with the paths that they have now.
+
+    Raises:
+        UsageError: There is no such folder.
+        DataError: Some are not there.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"--data {folder}: no such folder.")
+    names = {os.path.basename(row.path) for row in rows}
+    missing = {row.sha256 for row in rows}
+    found: dict[str, str] = {}
+    # Those that kept their names first: hashing a large data set takes minutes.
+    for path in sorted(find_photos(folder), key=lambda path: os.path.basename(path) not in names):
+        if not missing:
+            break
+        with contextlib.suppress(OSError):  # unreadable: not found, which is told below
+            digest = sha256_file(path)
+            if digest in missing:
+                missing.remove(digest)
+                found[digest] = os.path.abspath(path)
+    if missing:
+        first = next(row.path for row in rows if row.sha256 in missing)
+        raise DataError(
+            f"--data {folder}: {len(missing)} of the {len(rows)} photos that the export needs are "
+            f"not there, or were changed: {os.path.basename(first)}, for one."
+        )
+    return [replace(row, path=found[row.sha256]) for row in rows]
 
 
 def load_photos(
@@ -89,6 +129,7 @@ def load_photos(
         pixels = np.empty(shape, np.uint8)
     else:
         pixels = np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(store)
     kept: list[SplitRow] = []
     for row in rows:
         data = read_verified(row)
@@ -98,6 +139,17 @@ def load_photos(
             _log.warning("%s: left out: %s", row.path, error)
             continue
         kept.append(row)
+    if store is not None and len(kept) < len(rows):
+        rest = np.array(pixels[: len(kept)])
+        np.save(store, rest)
     if not kept:
         raise DataError(f"None of {len(rows)} photos of the run can be decoded. Train again.")
     return Photos(kept, pixels[: len(kept)])
+
+
+def _reserve(file: Path) -> None:
+    """Take a file's place on the disk now: a map of a full disk would end the process (SIGBUS)."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    with open(file, "r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)

@@ -9,26 +9,19 @@ from typing import Any
 from edge_runtime.manifest import Manifest, ModelInfo
 
 from . import golden
-from .evidence import Examined, Truth
+from .evidence import Examined, FullModel, Truth
 from .page import Page, changes, golden_pictures, write_page
 from .record import write_record
-from .reference import Reference
 from .report import ExportReport
 
 PAGE_NAME = "parity.html"
-
-#: What of a row of ``parity.json`` the manifest repeats.
-FIGURES = (
-    "n", "max_abs_diff", "mean_abs_diff", "p99_abs_diff", "agreement", "agreement_interval",
-    "accuracy", "mcnemar_p", "heatmap", "calibration",
-)  # fmt: skip
 
 
 def write_golden(
     folder: Path,
     truth: Truth,
-    reference: Reference,
-    finished: Mapping[str, tuple[Path, ModelInfo]],
+    model: FullModel,
+    finished: Mapping[str, ModelInfo],
     work: Path,
 ) -> golden.Golden:
     """Write ``golden/``: photos with every file's scores, and the Keras model's answers.
@@ -36,14 +29,14 @@ def write_golden(
     Args:
         folder: The bundle.
         truth: The validation photos.
-        reference: The Keras model.
-        finished: By format, the described file and what it has to say about itself.
+        model: The Keras model.
+        finished: By format, what the file in the bundle has to say about itself.
         work: Folder for what is not part of the bundle.
 
     Raises:
         ModelError: A finished file does not run any more.
     """
-    photos = golden.write_photos(folder, truth, reference, work)
+    photos = golden.write_photos(folder, truth, model, work)
     golden.write_scores(folder, photos, finished)
     write_record(folder, truth)
     return photos

@@ -13,6 +13,12 @@ from edge_runtime.errors import CheckFailed, missing_package
 
 from .thresholds import is_float
 
+#: What of a row of ``parity.json`` the manifest repeats.
+FIGURES = (
+    "n", "max_abs_diff", "mean_abs_diff", "p99_abs_diff", "agreement", "agreement_interval",
+    "accuracy", "mcnemar_p", "heatmap", "calibration",
+)  # fmt: skip
+
 #: What the headings stand for.
 _LEGEND = (
     "95 %: interval of the agreement; p: McNemar's test of the accuracies; ECE: calibration error "
@@ -78,6 +84,10 @@ class ExportReport:
             "reference": dict(self.reference),
             "artifacts": [dict(row) for row in self.artifacts],
         }
+
+    def kept(self) -> list[Mapping[str, Any]]:
+        """Rows of the files that are in the bundle."""
+        return [row for row in self.artifacts if row["file"] is not None]
 
     def sentence(self) -> str:
         """The verdict on all files."""

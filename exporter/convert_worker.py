@@ -7,6 +7,7 @@ Run by :mod:`exporter.conversion` as ``python -m exporter.convert_worker``, see
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Worker:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what ``request["do"]`` says, with the other keys as arguments."""
         arguments = {key: value for key, value in request.items() if key != "do"}
-        actions = {
+        actions: dict[str, Callable[..., dict[str, Any]]] = {
             "open": self.open,
             "score": self.score,
             "explain": self.explain,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -122,8 +123,15 @@ class Network:
         found = []
         for node in graph.get_operations():
             if node.type in operators:
-                scopes = [part for part in node.name.split("/") if part in known]
-                found.append(scopes[-1] if scopes else node.name)
+                # TensorFlow numbers the scopes of a layer that is called again.
+                scopes = [re.sub(r"_\d+$", "", part) for part in node.name.split("/")]
+                layers = [
+                    name
+                    for part, scope in zip(node.name.split("/"), scopes, strict=True)
+                    for name in (part, scope)
+                    if name in known
+                ]
+                found.append(layers[-1] if layers else node.name)
         return list(dict.fromkeys(found))
 
     def _head(self) -> Head:
@@ -136,7 +144,7 @@ class Network:
 
         head = self._head()
         outputs = [head.features, head.pooled, self.model.output]
-        return import_keras().Model(self.model.inputs, outputs)
+        return import_keras().Model(self.model.input, outputs)
 
 
 def _linear(dense: Any, pooled: Any) -> Any:

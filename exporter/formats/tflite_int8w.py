@@ -12,6 +12,7 @@ from edge_runtime.errors import missing_package
 
 from ..converting import converting
 from .job import Job
+from .tflite_buffers import inline
 from .tflite_graph import check
 
 
@@ -26,7 +27,7 @@ def convert(job: Job) -> None:
     with converting(job.format):
         work = quantizer.Quantizer(job.source.tflite().read_bytes())
         work.load_quantization_recipe(recipe.weight_only_wi8_afp32())
-        model = bytes(work.quantize().quantized_model)
+        model = inline(bytes(work.quantize().quantized_model))
     check(model, job.format, job.options.batch)
     job.target.write_bytes(model)
 

@@ -16,18 +16,15 @@ from collections.abc import Mapping
 from edge_runtime import __version__
 from edge_runtime.manifest import EMBEDDED_NAME, LABELS_NAME, ModelInfo
 
+from ..formats.flatbuffer import floats, import_flatbuffers, table, vector
 from ..formats.names import INPUT_NAME
-from ..formats.tflite_graph import import_schema
-from .flatbuffer import floats, import_flatbuffers, table, vector
+from ..formats.tflite_buffers import inline, with_buffers
 from .labels import labels_text
 from .words import INPUT_DESCRIPTION, author, description, output_description
 
 #: Entry of the model's metadata list, and identifier of the flatbuffer behind it.
 TFLITE_ENTRY = "TFLITE_METADATA"
 TFLITE_IDENTIFIER = b"M001"
-
-#: The TFLite schema wants buffers aligned to this many bytes (``force_align: 16``).
-_ALIGNMENT = 16
 
 # Enumerations of metadata_schema.fbs.
 _FILE_DESCRIPTIONS, _FILE_AXIS_LABELS = 1, 2
@@ -47,7 +44,7 @@ def describe_tflite(model: bytes, info: ModelInfo, name: str) -> bytes:
     Returns:
         The file: a TFLite flatbuffer with a zip archive behind it.
     """
-    described = _add_buffer(model, _tflite_metadata(info, name))
+    described = with_buffers(inline(model), metadata={TFLITE_ENTRY: _tflite_metadata(info, name)})
     files = {LABELS_NAME: labels_text(info.class_names), EMBEDDED_NAME: info.to_json()}
     return _append_zip(described, files)
 
@@ -109,44 +106,6 @@ def _tflite_metadata(info: ModelInfo, name: str) -> bytes:
         },
     )
     builder.Finish(model, file_identifier=TFLITE_IDENTIFIER)
-    return bytes(builder.Output())
-
-
-def _add_buffer(model: bytes, metadata: bytes) -> bytes:
-    """Put a buffer and its entry in the metadata list in front of a TFLite flatbuffer.
-
-    Flatbuffers are built from their end and refer forwards only, so a new root table can stand
-    in front of the old file and refer into it: the weights are not touched and stay aligned.
-    """
-    schema = import_schema()
-    old = schema.Model.GetRootAs(model)
-    tail = model + bytes(-len(model) % _ALIGNMENT)
-    builder = import_flatbuffers().Builder(
-        len(tail) + len(metadata) + 4 * old.BuffersLength() + 1024
-    )
-    builder.minalign = _ALIGNMENT
-    builder.head -= len(tail)
-    builder.Bytes[builder.head :] = tail
-
-    def reference(position: int) -> int:
-        """What the builder calls a place of the old file: its distance from the end."""
-        return len(tail) - position
-
-    builder.StartVector(1, len(metadata), _ALIGNMENT)
-    builder.head -= len(metadata)
-    builder.Bytes[builder.head : builder.head + len(metadata)] = metadata
-    buffer = table(builder, {0: builder.EndVector()})
-    entry = table(builder, {0: builder.CreateString(TFLITE_ENTRY)}, uint32={1: old.BuffersLength()})
-    buffers = [reference(old.Buffers(i)._tab.Pos) for i in range(old.BuffersLength())]
-    entries = [reference(old.Metadata(i)._tab.Pos) for i in range(old.MetadataLength())]
-    replaced = {4: vector(builder, [*buffers, buffer]), 6: vector(builder, [*entries, entry])}
-    kept = {}
-    for slot in range(1, 10):  # field 0 is the schema version, all others are references
-        offset = old._tab.Offset(4 + 2 * slot)
-        if offset and slot not in replaced:
-            kept[slot] = reference(old._tab.Indirect(old._tab.Pos + offset))
-    root = table(builder, kept | replaced, uint32={0: old.Version()})
-    builder.Finish(root, file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 

@@ -118,11 +118,40 @@ def own_run(run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """The run exported to every format: ``bundle`` (a path, read-only) and ``report``."""
-    from exporter.package import export_bundle
+    """The run exported to every format: ``bundle`` (a path, read-only), ``report`` and ``plain``.
 
-    out = tmp_path_factory.mktemp("exported") / "bundle"
-    return SimpleNamespace(bundle=out, report=export_bundle(run, out))
+    ``plain`` holds the files without descriptions, and the Keras model's answers.
+    """
+    from exporter import package
+    from exporter.conversion import Converter
+
+    home = tmp_path_factory.mktemp("exported")
+    out, plain = home / "bundle", home.parent / "plain"
+    plain.mkdir()
+
+    class Recorder(Converter):
+        def convert(self, fmt: str, calibration: Path | None = None) -> Path:
+            path = super().convert(fmt, calibration)
+            copy_any(path, plain / path.name)
+            return path
+
+        def scores(self, pixels: Path, count: int) -> np.ndarray:
+            found = super().scores(pixels, count)
+            np.save(plain / "scores.npy", found)
+            return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "Converter", Recorder)
+        report = package.export_bundle(run, out, ["all"])
+    return SimpleNamespace(bundle=out, report=report, plain=plain)
+
+
+def copy_any(source: Path, target: Path) -> None:
+    """Copy a file or a folder."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 @pytest.fixture
@@ -131,16 +160,28 @@ def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     from exporter import package
 
     class Copier:
-        def __init__(self, *_: Any) -> None:
+        heatmap = True
+
+        def __init__(self, _run: Any, _options: Any, work: Path) -> None:
+            self._work = work
+
+        def __enter__(self) -> Copier:
+            return self
+
+        def __exit__(self, *_: object) -> None:
             pass
 
-        def write(self, fmt: str, folder: Path, *_: Any) -> Path:
-            source, target = exported.bundle / artifact_name(fmt), folder / artifact_name(fmt)
-            if source.is_dir():
-                return Path(shutil.copytree(source, target))
-            return Path(shutil.copyfile(source, target))
+        def scores(self, _pixels: Path, count: int) -> np.ndarray:
+            found: np.ndarray = np.load(exported.plain / "scores.npy")
+            assert len(found) == count
+            return found
 
-    monkeypatch.setattr(package, "FormatWriter", Copier)
+        def convert(self, fmt: str, _calibration: Path | None = None) -> Path:
+            name = f"plain-{artifact_name(fmt)}"
+            copy_any(exported.plain / name, self._work / name)
+            return self._work / name
+
+    monkeypatch.setattr(package, "Converter", Copier)
 
 
 @pytest.fixture

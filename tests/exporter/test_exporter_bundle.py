@@ -11,6 +11,7 @@ import pytest
 
 from edge_runtime import Bundle, Classifier
 from edge_runtime.backends.litert import load_interpreter
+from edge_runtime.files import sha256_file
 from edge_runtime.gradcam import GradCam
 from edge_runtime.manifest import FORMAT_SUFFIXES, artifact_name
 from edge_runtime.preprocess import preprocess
@@ -53,8 +54,9 @@ def test_float32_formats_are_the_keras_model(exported: SimpleNamespace, fmt: str
 def test_quantised_formats_differ_but_are_measured(exported: SimpleNamespace) -> None:
     """A difference of nothing would mean that the file is not what its name says."""
     found = rows(exported)
-    assert FLOAT32 < found["tflite-fp16"]["max_abs_diff"] <= 1e-2
-    for fmt in ("tflite-dynamic", "tflite-int8"):
+    for fmt in ("tflite-fp16", "onnx-fp16", "tflite-int16x8"):
+        assert FLOAT32 < found[fmt]["max_abs_diff"] <= 1e-2
+    for fmt in ("tflite-dynamic", "tflite-int8w", "tflite-int8", "onnx-int8"):
         assert FLOAT32 < found[fmt]["max_abs_diff"] < 1
         assert found[fmt]["agreement"] >= 0.5
 
@@ -74,9 +76,15 @@ def test_manifest(exported: SimpleNamespace, run: Path) -> None:
     bundle.verify()
     manifest = bundle.manifest
     assert manifest.info == RunDir.open(run).info
+    assert all(artifact.output is not None for artifact in manifest.artifacts)
     assert manifest.default == "tflite-fp32"
     assert {"tensorflow", "keras", "tf2onnx", "onnx", "edge-classify"} <= set(manifest.versions)
-    assert manifest.source == {"run": "tiny", "metrics": {"val": {"n": 18, "accuracy": 1.0}}}
+    assert manifest.source == {
+        "run": "tiny",
+        "weights_sha256": sha256_file(run / "model.keras"),
+        "metrics": {"val": {"n": 18, "accuracy": 1.0}},
+        "options": {"batch": 1, "logits": False, "opset": 17, "int8_io": "uint8"},
+    }
     assert manifest.artifact("tflite-int8").quantization.startswith("full integer int8")
     calibration = manifest.calibration
     assert (calibration["n"], calibration["seed"]) == (36, 0)
@@ -108,7 +116,9 @@ def test_float32_scores_are_those_of_the_run(exported: SimpleNamespace, run: Pat
         ("tflite-fp32", np.float32),
         ("tflite-fp16", np.float32),
         ("tflite-dynamic", np.float32),
+        ("tflite-int8w", np.float32),
         ("tflite-int8", np.uint8),
+        ("tflite-int16x8", np.float32),
     ],
 )
 def test_inputs_and_outputs(exported: SimpleNamespace, fmt: str, dtype: type) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from edge_runtime.errors import DataError
 from edge_runtime.rundir import SplitRow
-from exporter.calibration import choose_photos, describe, representative_dataset, warn_if_few
+from exporter.calibration import choose_photos, describe, warn_if_few
+from exporter.formats.tflite import representative_dataset
 from exporter.photos import Photos
 
 
@@ -49,8 +50,16 @@ def test_few_photos_are_warned_of(
     count: int, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "exporter"):
-        warn_if_few(count)
+        warn_if_few(count, available=500)
     assert ("--calibration-photos" in caplog.text) is warned
+
+
+def test_the_advice_is_one_that_can_be_followed(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "exporter"):
+        warn_if_few(36, available=36)
+    assert "36 photos" in caplog.text
+    assert "no more training photos" in caplog.text
+    assert "--calibration-photos" not in caplog.text
 
 
 def test_representative_dataset_gives_raw_pixels() -> None:
@@ -58,6 +67,13 @@ def test_representative_dataset_gives_raw_pixels() -> None:
     batches = [batch for (batch,) in representative_dataset(pixels)()]
     assert [batch.dtype for batch in batches] == [np.float32, np.float32]
     assert np.array_equal(np.concatenate(batches), pixels)
+
+
+def test_representative_dataset_fills_its_last_batch() -> None:
+    """Five photos in batches of two: a repeated photo changes no smallest and no largest value."""
+    pixels = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
+    batches = [batch.ravel().tolist() for (batch,) in representative_dataset(pixels, 2)()]
+    assert batches == [[0, 1], [2, 3], [4, 4]]
 
 
 def test_description_names_no_folder_above_the_photos() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,14 +30,25 @@ def test_the_real_command_is_quiet(run: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", command, *map(str, arguments)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == [
-        "saved_model: tracing the network",
-        "onnx-fp32: converting, comparing on 18 photos",
-        "tflite-fp32: converting, comparing on 18 photos",
-    ]
+    first, *lines = done.stderr.splitlines()
+    assert first == "opening the model"
+    progress = r"%s +converted in \d+ s, 0\.\d MB; comparing on 18 photos"
+    for line, fmt in zip(lines, ("onnx-fp32", "tflite-fp32"), strict=True):
+        assert re.fullmatch(progress % fmt, line)
     report = json.loads(done.stdout)
     assert (report["bundle"], report["default"]) == (str(out), "tflite-fp32")
     assert [row["format"] for row in report["artifacts"]] == ["tflite-fp32", "onnx-fp32"]
+
+
+@pytest.mark.usefixtures("instant")
+def test_formats_may_be_repeated_and_listed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ["--formats", "tflite-fp32,onnx-fp32", "--formats", "tflite-fp16"]
+    assert edge_export("bundle", run, "--out", tmp_path / "out", "--json", *wanted) == 0
+    report = json.loads(capsys.readouterr().out)
+    found = [row["format"] for row in report["artifacts"]]
+    assert found == ["tflite-fp32", "tflite-fp16", "onnx-fp32"]
 
 
 @pytest.mark.usefixtures("instant")
@@ -82,25 +94,30 @@ def test_exit_codes_of_bad_arguments(
     assert edge_export("bundle", tmp_path / "none", "--out", out) == 2
     assert edge_export("bundle", own_run, "--out", out, "--formats", "tflite-int4") == 2
     assert edge_export("bundle", own_run, "--out", out, "--opset", "99") == 2
+    assert edge_export("bundle", own_run, "--out", out, "--batch", "many") == 2
+    assert edge_export("bundle", own_run, "--out", out, "--batch", "0") == 2
+    assert edge_export("bundle", own_run, "--out", out, "--int8-io", "int4") == 2
+    assert edge_export("bundle", own_run, "--out", out, "--data", tmp_path / "nowhere") == 2
     assert edge_export("bundle", own_run) == 2
     (own_run / "model.keras").write_bytes(b"PK\x03\x04 cut off")
     capsys.readouterr()
     assert edge_export("bundle", own_run, "--out", out) == 3
     output = capsys.readouterr()
-    assert output.err.startswith(f"error: {own_run / 'model.keras'}: damaged or cut off")
+    assert f"error: {own_run / 'model.keras'}: damaged or cut off" in output.err
     assert "Traceback" not in output.err
     assert output.out == ""
     assert not out.exists()
 
 
 def test_help_has_an_example_and_the_librarys_defaults() -> None:
-    from exporter import calibration, onnx
+    """The options and :class:`ExportOptions` are the same."""
+    from exporter.options import OPSETS, ExportOptions
 
     assert "edge-export bundle" in bundle.example
-    defaults = {option.name: option for option in bundle.params}
-    assert defaults["calibration_photos"].default == calibration.DEFAULT_PHOTOS
-    assert defaults["opset"].default == onnx.DEFAULT_OPSET
-    assert (defaults["opset"].type.min, defaults["opset"].type.max) == onnx.OPSETS
+    found = {option.name: option for option in bundle.params}
+    for name, value in ExportOptions().to_dict().items():
+        assert found[name].default == (str(value) if name == "batch" else value)
+    assert (found["opset"].type.min, found["opset"].type.max) == OPSETS
 
 
 def test_help_loads_nothing_heavy() -> None:

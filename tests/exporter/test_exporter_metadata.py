@@ -18,11 +18,11 @@ from ai_edge_litert.interpreter import Interpreter
 from flatbuffers.table import Table
 
 from edge_runtime.errors import ModelError
-from edge_runtime.manifest import ModelInfo
-from exporter import tflite
-from exporter.metadata import describe_tflite, labels_text
+from edge_runtime.manifest import FORMAT_SUFFIXES, ModelInfo
+from exporter.metadata.labels import labels_text
+from exporter.metadata.tflite import describe_tflite
 
-TFLITE = ("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8")
+TFLITE = tuple(name for name in FORMAT_SUFFIXES if name.startswith("tflite"))
 
 
 class Reader:
@@ -122,7 +122,7 @@ def test_tensors_are_described(exported: SimpleNamespace, fmt: str) -> None:
 
 def test_weights_are_untouched_and_aligned(run: Path, exported: SimpleNamespace) -> None:
     """A buffer that moved by a multiple of 16 bytes is as aligned as the converter left it."""
-    plain = tflite.convert(exported.bundle / "model-saved_model", "tflite-fp32")
+    plain = (exported.plain / "plain-model-tflite-fp32.tflite").read_bytes()
     info = ModelInfo.from_json((run / "preprocess.json").read_text(), "run")
     described = describe_tflite(plain, info, "tiny")
     before, after = (schema.Model.GetRootAs(data) for data in (plain, described))
@@ -165,7 +165,7 @@ def test_onnx_says_what_it_is(exported: SimpleNamespace) -> None:
     info = ModelInfo.from_json(meta.custom_metadata_map["edge_classify"], "file")
     assert info.preprocess.width == 32
     assert meta.producer_name == "edge-classify"
-    (image,), (scores,) = session.get_inputs(), session.get_outputs()
+    (image,), (scores, _) = session.get_inputs(), session.get_outputs()
     assert (image.name, image.shape, image.type) == ("image", [1, 32, 32, 3], "tensor(float)")
     assert (scores.name, scores.shape) == ("probabilities", [1, 3])
 

@@ -11,10 +11,20 @@ from types import SimpleNamespace
 import pytest
 
 from edge_runtime import Bundle
-from edge_runtime.errors import CheckFailed, DataError, ModelError, OutputExists, UsageError
+from edge_runtime.errors import (
+    CheckFailed,
+    DataError,
+    ModelError,
+    OutputExists,
+    SystemFailure,
+    UsageError,
+)
+from edge_runtime.manifest import FORMAT_SUFFIXES
 from edge_runtime.rundir import RunDir, SplitRow, write_split
-from exporter import formats, package, parity, tflite
-from exporter.package import choose_formats, export_bundle
+from exporter import package, parity
+from exporter.formats import tflite_graph
+from exporter.formats.registry import FORMATS, choose_formats
+from exporter.package import export_bundle
 from exporter.report import NothingPassed
 
 
@@ -25,13 +35,22 @@ def test_formats_come_in_the_manifests_order() -> None:
     ]
 
 
+def test_formats_by_default_and_all() -> None:
+    """The slow one is written only where it is asked for."""
+    assert choose_formats(["all"]) == list(FORMAT_SUFFIXES) == list(FORMATS)
+    assert set(FORMATS) - set(choose_formats([])) == {"tflite-int16x8"}
+
+
 @pytest.mark.parametrize(
     ("wanted", "accept", "message"),
     [
         (["tflite-fp23"], [], "Did you mean tflite-fp32"),
         (["tflite-fp32"], ["tflte-fp32"], "Unknown format 'tflte-fp32'"),
         (["tflite-fp32"], ["onnx-fp32"], "not among the formats"),
-        ([], [], "No format to export"),
+        ([""], [], "No format to export"),
+        (["tflite"], [], "family of formats.*tflite-fp32, tflite-fp16, .*tflite-int16x8"),
+        (["onnx"], [], "family of formats.*onnx-fp32, onnx-fp16, onnx-int8"),
+        (["al"], [], "Did you mean all"),
     ],
 )
 def test_bad_formats(wanted: list[str], accept: list[str], message: str) -> None:
@@ -224,41 +243,41 @@ def test_overwrite_replaces_the_bundle_as_a_whole(
     assert [a.format for a in Bundle.open(out).manifest.artifacts] == ["onnx-fp32"]
 
 
-def test_a_converter_that_fails_leaves_nothing(
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (ModelError("tflite-fp32: the converter failed (no reason)."), "the converter failed"),
+        (KeyboardInterrupt(), ""),
+        (SystemFailure("No space left on device."), "No space left"),
+    ],
+)
+@pytest.mark.usefixtures("instant")
+def test_a_conversion_that_fails_leaves_nothing(
     run: Path,
     tmp_path: Path,
     exported: SimpleNamespace,
     monkeypatch: pytest.MonkeyPatch,
+    failure: BaseException,
+    message: str,
 ) -> None:
     """The old bundle stands as it was, and nothing lies beside it."""
     out = tmp_path / "out"
     shutil.copytree(exported.bundle, out)
     before = untouched(out)
 
-    class Source(formats.FormatWriter):
-        def __init__(self, *_: object) -> None:
-            self._source = tmp_path / "no SavedModel here"
+    def fail(*_: object) -> None:
+        raise failure
 
-    monkeypatch.setattr(package, "FormatWriter", Source)
-    with pytest.raises(ModelError, match=r"tflite-fp32: the converter failed \(.*SavedModel"):
+    monkeypatch.setattr(package.Converter, "convert", fail)
+    with pytest.raises(type(failure), match=message):
         export_bundle(run, out, ["tflite-fp32"], overwrite=True)
     assert untouched(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_interrupted(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(package, "FormatWriter", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        export_bundle(run, tmp_path / "out", ["tflite-fp32"])
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_operators_that_a_plain_interpreter_lacks() -> None:
     """A model of one TensorFlow operator that only the Flex delegate knows."""
-    schema = tflite.import_schema()
+    schema = tflite_graph.import_schema()
     import flatbuffers
 
     code = schema.OperatorCodeT()
@@ -269,33 +288,4 @@ def test_operators_that_a_plain_interpreter_lacks() -> None:
     builder = flatbuffers.Builder(256)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     with pytest.raises(ModelError, match="needs the operators FlexErfinv"):
-        tflite.check(bytes(builder.Output()), "tflite-fp32")
-
-
-def test_mixed_precision_is_refused(own_run: Path, tmp_path: Path) -> None:
-    from edge_runtime.backends.full_model import import_keras
-
-    keras = import_keras()
-    image = keras.Input((32, 32, 3), name="image")
-    x = keras.layers.Conv2D(4, 3, dtype="mixed_float16")(image)
-    x = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
-    x = keras.layers.Dense(3, activation="softmax", dtype="float32")(x)
-    keras.Model(image, x).save(own_run / "model.keras")
-    with pytest.raises(ModelError, match="computes in float16, float32"):
-        export_bundle(own_run, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("size", "classes", "message"), [(16, 3, "takes 16x16 pixels"), (32, 4, "for 3 class names")]
-)
-def test_model_of_another_run(
-    own_run: Path, tmp_path: Path, size: int, classes: int, message: str
-) -> None:
-    from edge_runtime.backends.full_model import import_keras
-
-    keras = import_keras()
-    image = keras.Input((size, size, 3), name="image")
-    x = keras.layers.GlobalAveragePooling2D()(image)
-    keras.Model(image, keras.layers.Dense(classes)(x)).save(own_run / "model.keras")
-    with pytest.raises(ModelError, match=message):
-        export_bundle(own_run, tmp_path / "out")
+        tflite_graph.check(bytes(builder.Output()), "tflite-fp32")

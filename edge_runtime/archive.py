@@ -160,7 +160,7 @@ class Archive:
             if name == MANIFEST_NAME
             or (PurePosixPath(name).name == MANIFEST_NAME and name.count("/") == 1)
         ]
-        roots = [root for root in roots if not is_hidden(root)]
+        roots = [root for root in roots if not is_hidden(root.removesuffix("/"))]
         if len(roots) != 1 and "" not in roots:
             what = "holds several bundles" if roots else f"not a bundle, {MANIFEST_NAME} is missing"
             raise BundleError(f"{self.path}: {what}.")

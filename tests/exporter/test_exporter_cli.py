@@ -115,8 +115,9 @@ def test_help_has_an_example_and_the_librarys_defaults() -> None:
 
     assert "edge-export bundle" in bundle.example
     found = {option.name: option for option in bundle.params}
+    parsed = bundle.make_context("bundle", ["run", "--out", "folder"]).params
     for name, value in ExportOptions().to_dict().items():
-        assert found[name].default == (str(value) if name == "batch" else value)
+        assert parsed[name] == (str(value) if name == "batch" else value)
     assert (found["opset"].type.min, found["opset"].type.max) == OPSETS
 
 

@@ -87,8 +87,7 @@ class Verification:
         if self.failed:
             raise CheckFailed(
                 f"{self.bundle}: {len(self.failed)} of {len(self.artifacts)} files do not answer "
-                "as the bundle states: "
-                + "; ".join(f"{summary(row)}. {' '.join(row['failures'])}" for row in self.failed)
+                "as the bundle states: " + "; ".join(_reason(row) for row in self.failed)
             )
         if all(row.get("missing") for row in self.artifacts):
             raise MissingComponent("; ".join(summary(row) for row in self.artifacts))
@@ -205,6 +204,11 @@ def write_verification(found: Verification, file: str | os.PathLike[str], overwr
         MissingComponent: Jinja is not installed.
     """
     write_page(found.page, Path(file), overwrite)
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Figures of a row that failed, and what does not hold."""
+    return summary(row) if "error" in row else f"{summary(row)}. {' '.join(row['failures'])}"
 
 
 def _stated(folder: Path) -> dict[str, dict[str, Any]]:

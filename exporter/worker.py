@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,8 +84,10 @@ def _open(model: str, info: dict[str, Any], described: bool) -> Classifier:
     if not described:
         return Classifier(open_backend(model), wanted, "", os.path.basename(model))
     classifier = Classifier.open(model)
-    if classifier.info != wanted:
-        raise ModelError(f"{os.path.basename(model)}: carries another description than the run.")
+    said = classifier.info
+    # A manifest does not repeat where each file comes from.
+    if (said if wanted.about else replace(said, about={})) != wanted:
+        raise ModelError(f"{os.path.basename(model)}: carries another description than expected.")
     return classifier
 
 

@@ -9,6 +9,7 @@ photos whose Grad-CAM of the model's answer is kept, and the raw maps. NumPy dat
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def read_record(folder: Path, class_names: tuple[str, ...]) -> Record:
             f"{folder}: holds no answers of the Keras model ({error.filename} is missing); an "
             "older version wrote it. Export the run again."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise BundleError(
             f"{home / REFERENCE_FILE}: damaged ({error}). Copy the bundle again."
         ) from error

@@ -22,15 +22,15 @@ from edge_runtime.errors import BundleError, CheckFailed, MissingComponent
 from edge_runtime.manifest import PARITY_NAME, Artifact, Manifest
 
 from . import scoring
-from .evidence import Examined, Truth, examine
+from .evidence import Examined, examine
 from .intervals import wilson
 from .lookup import Found, More, find_golden, find_in
-from .page import Page, changes, write_page
+from .page import Page, write_page
 from .parity import accuracy
-from .proof import facts
 from .record import read_record
 from .report import print_rows, summary
 from .thresholds import THRESHOLDS, device_tolerance
+from .verify_page import verification_page
 
 _log = logging.getLogger("exporter")
 
@@ -136,7 +136,7 @@ def verify_bundle(
                 row["more"] = _more(artifact, file, found.more, manifest)
             examined[artifact.format] = result
             rows.append(row)
-        page = _page(os.fspath(path), found, rows, examined, manifest)
+        page = verification_page(os.fspath(path), found, rows, examined, manifest)
     return Verification(os.fspath(path), found.counts, found.truth.figures(), rows, page)
 
 
@@ -291,58 +291,3 @@ def _say(counts: Mapping[str, Any]) -> None:
             counts["unknown"],
             counts["in_class_folders"],
         )
-
-
-def _page(
-    bundle: str,
-    found: Found,
-    rows: Sequence[Mapping[str, Any]],
-    examined: Mapping[str, Examined],
-    manifest: Manifest,
-) -> Page:
-    failed = [row["format"] for row in rows if row["stated_passed"] and not row["passed"]]
-    failed = [fmt for fmt in failed if not examined[fmt].figures.get("missing")]
-    truth, counts = found.truth, found.counts
-    golden = counts["source"] == "golden"
-    photos = f"{len(truth)} {'golden' if golden else 'validation'} photos"
-    return Page(
-        title=f"Does {os.path.basename(os.path.abspath(bundle))} still answer like the model?",
-        sentence=(
-            f"Not as the bundle states, on {photos}: {', '.join(failed)}."
-            if failed
-            else f"Every file that could be run answers as the bundle states, on {photos}."
-        ),
-        mood="fails" if failed else "holds",
-        intro=(
-            f"Each file was run through edge_runtime in a process of its own, photo by photo, on "
-            f"{photos}, and compared with the Keras model's answers that the bundle holds."
-        ),
-        fitted="the temperature and the “unknown” threshold are those that the file carries.",
-        reference=truth.figures(),
-        rows=rows,
-        default=manifest.default,
-        notes=_page_notes(truth, counts),
-        changes=changes(truth, examined),
-        facts=facts(manifest),
-        calibration=manifest.calibration,
-    )
-
-
-def _page_notes(truth: Truth, counts: Mapping[str, Any]) -> list[str]:
-    notes = []
-    if counts["source"] == "golden":
-        notes.append(
-            f"Only the golden photos were at hand; they prove little. The bundle was proved on "
-            f"{counts['expected']} validation photos."
-        )
-    elif counts["missing"] or counts["unreadable"]:
-        notes.append(
-            f"{counts['missing'] + counts['unreadable']} of {counts['expected']} validation photos "
-            "were not there or could not be read."
-        )
-    if counts["decoded_differently"]:
-        notes.append(
-            f"{counts['decoded_differently']} of {len(truth)} photos are decoded on this machine to "
-            "other pixels than at the export."
-        )
-    return notes

@@ -39,7 +39,7 @@ from edge_runtime.files import find_photos
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir
-from exporter.parity import reference_scores
+from exporter.reference import reference_scores
 from exporter.photos import load_photos
 from trainer.network.backbones import BACKBONES, build_base, get_backbone
 

@@ -33,7 +33,7 @@ from exporter.formats.registry import FORMATS
 from exporter.heatmaps import heatmap_spec
 from exporter.metadata.describe import describe
 from exporter.options import ExportOptions
-from exporter.parity import artifact_scores
+from exporter.scoring import answers
 from trainer.network.backbones import BACKBONES, build_base, get_backbone
 from trainer.network.model import build_classifier
 
@@ -95,7 +95,7 @@ def convert_all(
                 info = origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
                 file = work / artifact_name(fmt)
                 describe(plain, file, info, origin.name)
-                scores = artifact_scores(file, compared, _PHOTOS, info)
+                scores = answers(file, compared, _PHOTOS, info).scores
             except EdgeError as error:
                 found[fmt] = f"fails: {error}".replace("|", "/")
                 continue

@@ -31,6 +31,10 @@ def work(request):
         import numpy as np
         np.save(request["out"], np.full((request["count"], 3), 1 / 3, np.float32))
         return {}
+    if request["do"] == "explain":
+        import numpy as np
+        np.save(request["out"], np.ones((len(request["photos"]), 7, 7), np.float32))
+        return {}
     exec(sys.argv[1])
 
 serve_session(work)

@@ -28,6 +28,13 @@ from edge_runtime.errors import BundleError, SystemFailure, UsageError
 from edge_runtime.files import cache_folder
 
 
+@pytest.fixture(autouse=True)
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test has unpacked is unknown to the next."""
+    monkeypatch.setattr(unpacked, "_used", {})
+    monkeypatch.setattr(unpacked, "_temporary", {})
+
+
 @pytest.fixture
 def bundle(color_models: ColorModels, tmp_path: Path) -> Path:
     """A bundle with a SavedModel and golden photos."""

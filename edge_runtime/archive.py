@@ -160,7 +160,7 @@ class Archive:
             if name == MANIFEST_NAME
             or (PurePosixPath(name).name == MANIFEST_NAME and name.count("/") == 1)
         ]
-        roots = [root for root in roots if not is_hidden(root)]
+        roots = [root for root in roots if not is_hidden(root.removesuffix("/"))]
         if len(roots) != 1 and "" not in roots:
             what = "holds several bundles" if roots else f"not a bundle, {MANIFEST_NAME} is missing"
             raise BundleError(f"{self.path}: {what}.")
@@ -202,6 +202,8 @@ class Archive:
         with open(target, "xb") as stream:
             for chunk in self._chunks(self._members[name], limit):
                 size += stream.write(chunk)
+            stream.flush()
+            os.fsync(stream.fileno())  # a board that loses power must not keep an empty file
         return size
 
     def _chunks(self, member: zipfile.ZipInfo, limit: int) -> Iterator[bytes]:

@@ -89,13 +89,22 @@ class Bundle:
 
     def _verified(self, artifact: Artifact, remembered: bool = True) -> Path:
         path = self.path / artifact.file
-        if self.source != self.path:
-            from .unpacked import unpack_artifact
+        if self.source == self.path:
+            self._check_sum(artifact, path, remembered)
+            return path
+        from .unpacked import unpack_artifact
 
-            unpack_artifact(self.source, self.path, artifact)
-            self._check_size(artifact)
-        self._check_sum(artifact, path, remembered)
+        unpack_artifact(self.source, self.path, artifact)
+        try:
+            self._check(artifact, path, remembered)
+        except BundleError:  # the unpacked copy was altered; the zip file may be whole
+            unpack_artifact(self.source, self.path, artifact, again=True)
+            self._check(artifact, path, remembered)
         return path
+
+    def _check(self, artifact: Artifact, path: Path, remembered: bool) -> None:
+        self._check_size(artifact)
+        self._check_sum(artifact, path, remembered)
 
     def _check_size(self, artifact: Artifact) -> None:
         path = self.path / artifact.file

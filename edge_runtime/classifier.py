@@ -185,7 +185,7 @@ class Classifier:
         output, names = self.info.output, self.info.class_names
         scores = probabilities(raw, output)
         best = top_k(scores, max(k, 1))
-        tempered = calibrated(raw, output)
+        tempered = calibrated(raw, output, self.backend.step)
         confidence = None if tempered is None else float(tempered[best[0]])
         threshold = output.unknown_threshold
         certain = float(scores[best[0]]) if confidence is None else confidence

@@ -9,6 +9,8 @@ import click
 
 from .commands.gradcam import gradcam
 from .commands.image import image
+from .commands.info import info
+from .commands.selftest import selftest
 from .commands.stream import stream
 from .console import EdgeGroup, version_option
 
@@ -19,7 +21,7 @@ def cli() -> None:
     """Classify photos and camera streams on a small board."""
 
 
-for command in (image, stream, gradcam):
+for command in (image, stream, gradcam, info, selftest):
     cli.add_command(command)
 
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from .manifest import OutputSpec
 
+#: Smallest probability of a float file whose logarithm is taken.
+_FLOOR = 1e-7
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, shifted by the maximum so that it cannot overflow.
@@ -26,16 +29,33 @@ def probabilities(scores: np.ndarray, output: OutputSpec) -> np.ndarray:
     return softmax(scores) if output.kind == "logits" else scores
 
 
-def calibrated(scores: np.ndarray, output: OutputSpec) -> np.ndarray | None:
+def calibrated(scores: np.ndarray, output: OutputSpec, step: float = 0.0) -> np.ndarray | None:
     """Temperature-scaled probabilities; None where no temperature was fitted.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks". Where the file gives probabilities, their logarithm stands for the logits; it is clipped
-    at 1e-7, since an int8 softmax yields exact zeros.
+    Guo et al. 2017, "On Calibration of Modern Neural Networks". Where the file gives
+    probabilities, their logarithm stands for the logits.
+
+    Args:
+        scores: As the file gives them, float (..., classes).
+        output: What they are.
+        step: Distance of two neighbouring scores of a quantised file, else 0.
     """
     if output.temperature is None:
         return None
-    logits = scores if output.kind == "logits" else np.log(np.clip(scores, 1e-7, 1.0))
-    return softmax(logits / output.temperature)
+    return softmax(logits_of(scores, output, step) / output.temperature)
+
+
+def logits_of(scores: np.ndarray, output: OutputSpec, step: float = 0.0) -> np.ndarray:
+    """Logits up to a constant, which a softmax does not see; arguments of :func:`calibrated`.
+
+    A quantised softmax yields exact zeros, which have no logarithm. What it rounds to zero lies
+    below half a step, so half a step stands for it: no class becomes less likely than the file
+    can tell. A float softmax is clipped at 1e-7, about the resolution of float32 near 1.
+    """
+    if output.kind == "logits":
+        return scores
+    result: np.ndarray = np.log(np.clip(scores, max(_FLOOR, step / 2), 1.0))
+    return result
 
 
 def top_k(scores: np.ndarray, k: int) -> list[int]:

@@ -61,25 +61,26 @@ def unpack(path: Path) -> Path:
     return folder
 
 
-def unpack_artifact(path: Path, folder: Path, artifact: Artifact) -> None:
+def unpack_artifact(path: Path, folder: Path, artifact: Artifact, again: bool = False) -> None:
     """Add one artifact to the folder of :func:`unpack`, unless it is there.
 
     Args:
         path: The zip file.
         folder: Where it lies unpacked.
         artifact: An entry of its manifest.
+        again: Whether to replace what is there.
 
     Raises:
         BundleError: The zip file is damaged, or was replaced since.
         SystemFailure: The disk is full.
     """
     target = folder / artifact.file
-    if target.exists():
+    if target.exists() and not again:
         return
     with system_failures(folder), contextlib.ExitStack() as stack:
         if folder in _used:
             stack.enter_context(_locked(_beside(folder, "unpacking")))
-        if target.exists():  # another process was faster
+        if target.exists() and not again:  # another process was faster
             return
         archive = stack.enter_context(Archive(path))
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix=".new-", dir=folder))
@@ -91,7 +92,9 @@ def unpack_artifact(path: Path, folder: Path, artifact: Artifact) -> None:
                 "was altered or damaged; copy the bundle again."
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(fresh, target)
+        if target.exists():
+            os.rename(target, Path(name) / "old")
+        os.rename(fresh, target)
         remember(str(target.resolve()), [*stamp(target), artifact.sha256])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from edge_runtime.errors import DataError
 from edge_runtime.rundir import SplitRow
 
-from .photos import Photos, printable
+from .photos import Photos, relative_names
 
 _log = logging.getLogger("exporter")
 
@@ -72,14 +71,13 @@ def warn_if_few(count: int, available: int) -> None:
 
 def describe(photos: Photos, seed: int) -> dict[str, Any]:
     """The ``calibration`` entry of the manifest: which photos, without the folder above them."""
-    paths = [row.path for row in photos.rows]
-    parent = os.path.commonpath([os.path.dirname(path) for path in paths])
+    names = relative_names([row.path for row in photos.rows])
     return {
         "part": "train",
         "n": len(photos),
         "seed": seed,
         "photos": [
-            {"file": printable(os.path.relpath(row.path, parent)), "sha256": row.sha256}
-            for row in photos.rows
+            {"file": name, "sha256": row.sha256}
+            for name, row in zip(names, photos.rows, strict=True)
         ],
     }

@@ -14,6 +14,7 @@ from edge_runtime.console import (
     print_json,
     version_option,
 )
+from edge_runtime.files import refuse_existing
 
 from .formats.registry import ALL, DEFAULT_FORMATS, FORMATS
 from .options import (
@@ -141,6 +142,39 @@ def bundle(
         raise
     show(report)
     report.check()
+
+
+@cli.command(example="edge-export verify bundle --data photos/")
+@click.argument("bundle", metavar="BUNDLE")
+@click.option(
+    "--data",
+    metavar="DIR",
+    help="Folder with the photos that the run was made from. Default: the golden photos alone.",
+)
+@click.option("--out", metavar="FILE", help="Page to write, like the bundle's parity.html.")
+@overwrite_option("an existing page")
+@json_option()
+def verify(bundle: str, data: str | None, out: str | None, overwrite: bool, as_json: bool) -> None:
+    """Repeat the proof of BUNDLE, a folder or a zip file, on this machine.
+
+    Every file is run on the validation photos, which are looked up below DIR by their content, and
+    compared with the Keras model's answers that the bundle holds; neither TensorFlow nor Keras is
+    needed, but for the SavedModel. A file that the bundle calls good and that is not ends with
+    exit code 4; a figure that changed within its threshold is reported. Other photos in class
+    folders below DIR give accuracy figures.
+    """
+    from .verify import print_verification, verify_bundle, write_verification
+
+    if out is not None:
+        refuse_existing(out, overwrite)
+    found = verify_bundle(bundle, data)
+    if out is not None:
+        write_verification(found, out, overwrite)
+    if as_json:
+        print_json(found.to_dict(), indent=2)
+    else:
+        print_verification(found)
+    found.check()
 
 
 if __name__ == "__main__":

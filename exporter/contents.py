@@ -16,10 +16,7 @@ from .calibration import describe
 from .formats.registry import FORMATS
 from .options import ExportOptions
 from .photos import Photos, printable
-from .report import ExportReport
-
-#: What of a parity row the manifest repeats.
-_FIGURES = ("n", "max_abs_diff", "mean_abs_diff", "agreement", "accuracy")
+from .report import FIGURES, ExportReport
 
 _TOOLS = (
     "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "ai-edge-quantizer",
@@ -100,7 +97,7 @@ def manifest(
             sha256=sha256_tree(folder / row["file"]),
             quantization=row["quantization"],
             passed=row["passed"],
-            parity={key: row[key] for key in _FIGURES},
+            parity={key: row[key] for key in FIGURES},
             output=infos[row["format"]].output,
         )
         for row in report.artifacts

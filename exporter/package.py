@@ -8,11 +8,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edge_runtime.errors import DataError, ModelError
 from edge_runtime.files import atomic_folder, size_of
@@ -26,34 +24,24 @@ from edge_runtime.manifest import (
 )
 from edge_runtime.rundir import SPLIT, RunDir, SplitRow, write_json
 
-from . import parity
 from .calibration import choose_photos, warn_if_few
 from .contents import Origin, manifest
 from .conversion import Converter
+from .evidence import Truth, examine, gather
 from .formats.registry import FORMATS, choose_formats, require
-from .golden import write_golden
 from .heatmaps import heatmap_spec
 from .metadata.describe import describe
 from .metadata.labels import labels_text
 from .options import ExportOptions
 from .photos import Photos, find_moved, load_photos
+from .proof import write_golden, write_proof
 from .report import ExportReport
 from .target import check_target, only_writer
+from .thresholds import THRESHOLDS, is_float
 
 _log = logging.getLogger("exporter")
 
-_VALIDATION = "validation.npy"
 _CALIBRATION = "calibration.npy"
-
-
-@dataclass(frozen=True)
-class _Truth:
-    """What the exported files are compared with."""
-
-    photos: Photos  #: of the validation part
-    pixels: Path  #: ``.npy`` of theirs
-    labels: np.ndarray  #: true class indices, int (n,)
-    scores: np.ndarray  #: probabilities of the Keras model, float32 (n, classes)
 
 
 def export_bundle(
@@ -103,28 +91,32 @@ def export_bundle(
         validation, training = _rows(run, wanted, options, data)
         _log.info("opening the model")
         with Converter(run, options, work) as converter:
-            truth = _truth(run, converter, validation, work)
+            truth = gather(run, converter, validation, work)
             drawn = _calibration(run, training, work)
             origin = Origin.of(run, options)
-            rows, infos = {}, {}
+            rows, infos, examined = {}, {}, {}
             for fmt in sorted(wanted, key=_memory_first):
                 photos = work / _CALIBRATION if FORMATS[fmt].calibrates else None
-                plain, infos[fmt] = _convert(fmt, converter, photos, origin, truth)
+                plain, info = _convert(fmt, converter, photos, origin, truth)
+                found = examine(truth, fmt, plain, info, described=False)
                 file = folder / artifact_name(fmt)
+                infos[fmt] = info if found.output is None else replace(info, output=found.output)
                 describe(plain, file, infos[fmt], origin.name)
                 _discard(plain)
-                figures = _figures(fmt, file, infos[fmt], truth)
-                rows[fmt] = _row(fmt, file, figures, infos[fmt], accepted=fmt in accept)
-        report = _report([rows[fmt] for fmt in wanted], truth, out)
-        for line in report.warnings():
-            _log.warning("%s", line)
-        if report.bundle is None:
-            report.check()  # raises; nothing is written
-        (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
-        write_golden(folder, truth.photos, truth.labels, truth.scores)
-        write_json(folder / PARITY_NAME, report.parity())
-        text = manifest(origin, folder, report, infos, drawn).to_json()
-        (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+                rows[fmt] = _row(fmt, file, found.figures, infos[fmt], accepted=fmt in accept)
+                examined[fmt] = found
+            report = _report([rows[fmt] for fmt in wanted], truth, out)
+            for line in report.warnings():
+                _log.warning("%s", line)
+            if report.bundle is None:
+                report.check()  # raises; nothing is written
+            (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
+            finished = {row["format"]: infos[row["format"]] for row in report.kept()}
+            golden = write_golden(folder, truth, converter, finished, work)
+            write_json(folder / PARITY_NAME, report.parity())
+            contents = manifest(origin, folder, report, infos, drawn)
+            (folder / MANIFEST_NAME).write_text(contents.to_json(), encoding="utf-8")
+            write_proof(folder, report, truth, examined, golden, contents)
     return report
 
 
@@ -158,13 +150,6 @@ def _rows(
     return validation, training
 
 
-def _truth(run: RunDir, converter: Converter, rows: Sequence[SplitRow], work: Path) -> _Truth:
-    photos = load_photos(rows, run.info.preprocess, work / _VALIDATION)
-    labels = np.array([run.class_names.index(row.label) for row in photos.rows])
-    scores = converter.scores(work / _VALIDATION, len(photos))
-    return _Truth(photos, work / _VALIDATION, labels, scores)
-
-
 def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | None:
     if not rows:
         return None
@@ -174,7 +159,7 @@ def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | 
 
 
 def _convert(
-    fmt: str, converter: Converter, calibration: Path | None, origin: Origin, truth: _Truth
+    fmt: str, converter: Converter, calibration: Path | None, origin: Origin, truth: Truth
 ) -> tuple[Path, ModelInfo]:
     """Convert one format; gives the plain file, and what it has to say about itself."""
     start = time.monotonic()
@@ -184,7 +169,7 @@ def _convert(
         fmt,
         time.monotonic() - start,
         size_of(plain) / 1e6,
-        len(truth.photos),
+        len(truth),
     )
     return plain, origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
 
@@ -193,27 +178,19 @@ def _discard(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _figures(fmt: str, file: Path, info: ModelInfo, truth: _Truth) -> dict[str, Any]:
-    try:
-        scores = parity.artifact_scores(file, truth.pixels, len(truth.photos), info)
-    except parity.NotRun as error:
-        return parity.not_run(str(error))
-    return parity.compare(fmt, truth.scores, scores, truth.labels)
-
-
 def _row(
     fmt: str, file: Path, figures: Mapping[str, Any], info: ModelInfo, accepted: bool
 ) -> dict[str, Any]:
     """A row of ``parity.json``; removes the file if it has to stay out of the bundle."""
     usable = "error" not in figures
-    kept = usable and (figures["passed"] or accepted or not parity.is_float(fmt))
+    kept = usable and (figures["passed"] or accepted or not is_float(fmt))
     row = {
         "format": fmt,
         "file": file.name if kept else None,
         "bytes": size_of(file),
         "quantization": info.about["quantization"],
         **figures,
-        "threshold": parity.THRESHOLDS[fmt].to_dict(),
+        "threshold": THRESHOLDS[fmt].to_dict(),
     }
     if not kept:
         _discard(file)
@@ -221,17 +198,13 @@ def _row(
 
 
 def _report(
-    rows: Sequence[Mapping[str, Any]], truth: _Truth, out: str | os.PathLike[str]
+    rows: Sequence[Mapping[str, Any]], truth: Truth, out: str | os.PathLike[str]
 ) -> ExportReport:
     kept = [row for row in rows if row["file"] is not None]
     return ExportReport(
         bundle=os.fspath(out) if kept else None,
         default=min(kept, key=_last_choice)["format"] if kept else None,
-        reference={
-            "format": "keras",
-            "n": len(truth.photos),
-            "accuracy": parity.accuracy(truth.scores, truth.labels),
-        },
+        reference=truth.figures(),
         artifacts=rows,
     )
 

@@ -1,161 +1,26 @@
 """Does an exported file answer as the Keras model does? Photo by photo, on the user's own photos.
 
-Every file is run through the runtime's own backend in a child process, so that an interpreter
-that crashes costs a row of the table and not the command.
+Plain functions of arrays; :mod:`exporter.scoring` runs the files, :mod:`exporter.evidence` joins
+the two.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from edge_runtime.backends.full_model import import_tensorflow
-from edge_runtime.child import ask, module_command
-from edge_runtime.errors import EdgeError, ModelError, SystemFailure
-from edge_runtime.manifest import ModelInfo
+from .intervals import mcnemar, wilson
+from .thresholds import THRESHOLDS, Threshold, is_float
 
-#: The child that runs a file.
-COMMAND = module_command("exporter.worker")
-
-_BATCH = 16
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """When a format counts as faithful.
-
-    A float format is held to its probabilities; a quantised one, which changes them by design,
-    to its answers.
-
-    Attributes:
-        max_abs_diff: Largest allowed difference of any probability; None: not limited.
-        answers: Largest allowed share of photos with another top-1, and of photos lost from
-            the accuracy; one photo is always allowed. None: not limited.
-        reason: Why it is this number.
-    """
-
-    reason: str
-    max_abs_diff: float | None = None
-    answers: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the report."""
-        limits: dict[str, Any] = {}
-        if self.max_abs_diff is not None:
-            limits["max_abs_diff"] = self.max_abs_diff
-        if self.answers is not None:
-            limits["min_agreement"] = 1 - self.answers
-            limits["max_accuracy_drop"] = self.answers
-        return {**limits, "reason": self.reason}
-
-
-_FLOAT32 = Threshold(
-    max_abs_diff=1e-4,
-    reason="the same float32 arithmetic in another order: EfficientNetB0 differs by 4e-6, and "
-    "1e-4 leaves room for other kernels without hiding a wrong operator",
-)
-_FLOAT16 = Threshold(
-    max_abs_diff=1e-2,
-    reason="weights rounded to 11 significant bits (IEEE 754 binary16); an answer can then change "
-    "only where two classes are within 2e-2 of each other, which is a tie",
-)
-_INTEGER = Threshold(
-    answers=0.02,
-    reason="8-bit weights change the probabilities by design, so the answers count: no more than "
-    "2 % may change, and no more be lost from the accuracy. One photo is always allowed, since "
-    "it may be a tie and few photos prove little",
-)
-
-THRESHOLDS: dict[str, Threshold] = {
-    "saved_model": _FLOAT32,
-    "tflite-fp32": _FLOAT32,
-    "tflite-fp16": _FLOAT16,
-    "tflite-dynamic": _INTEGER,
-    "tflite-int8w": _INTEGER,
-    "tflite-int8": _INTEGER,
-    "tflite-int16x8": _INTEGER,
-    "onnx-fp32": _FLOAT32,
-    "onnx-fp16": _FLOAT16,
-    "onnx-int8": _INTEGER,
-}
-
-
-class NotRun(EdgeError):
-    """An exported file could not be run; the message is the reason."""
-
-
-def is_float(fmt: str) -> bool:
-    """Whether a format must give the Keras model's probabilities, not only its answers."""
-    return THRESHOLDS[fmt].max_abs_diff is not None
-
-
-def reference_scores(model: Any, pixels: np.ndarray) -> np.ndarray:
-    """Probabilities of the Keras model, in float32 on the CPU (a GPU may round to TF32).
-
-    Args:
-        model: The ``keras.Model``.
-        pixels: uint8 (n, height, width, 3).
-
-    Returns:
-        float32 (n, classes).
-
-    Raises:
-        ModelError: Some are not finite.
-    """
-    tf = import_tensorflow()
-    shape = (None, *pixels.shape[1:])
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
-    def run(batch: Any) -> Any:
-        return model(batch, training=False)
-
-    with tf.device("/CPU:0"):
-        parts = [
-            run(tf.constant(pixels[start : start + _BATCH].astype(np.float32))).numpy()
-            for start in range(0, len(pixels), _BATCH)
-        ]
-    scores = np.concatenate(parts).astype(np.float32)
-    if not np.isfinite(scores).all():
-        raise ModelError("The Keras model gives probabilities that are not finite. Train again.")
-    return scores
-
-
-def artifact_scores(model: Path, pixels: Path, count: int, info: ModelInfo) -> np.ndarray:
-    """Probabilities of an exported file, from a child process.
-
-    Args:
-        model: The file or folder.
-        pixels: ``.npy`` of uint8 (n, height, width, 3); the answer is written beside it.
-        count: How many of them to score.
-        info: What the file has to say about itself.
-
-    Returns:
-        float32 (count, classes).
-
-    Raises:
-        NotRun: The interpreter refused the file, raised, or died.
-        SystemFailure: Disk full, or no memory.
-    """
-    out = pixels.with_suffix(".scores.npy")
-    out.unlink(missing_ok=True)
-    paths = {"model": model, "pixels": pixels, "out": out}
-    request = {key: str(path.absolute()) for key, path in paths.items()}
-    # Without a GPU: if there is one, it is this process's.
-    environment = {"CUDA_VISIBLE_DEVICES": "-1"}
-    try:
-        ask(COMMAND, {**request, "count": count, "info": info.to_dict()}, env=environment)
-    except SystemFailure:
-        raise  # no fault of the file's
-    except EdgeError as error:
-        raise NotRun(str(error)) from error
-    scores: np.ndarray = np.load(out)
-    if not np.isfinite(scores).all():
-        raise NotRun("it gives probabilities that are not finite.")
-    return scores
+#: Keys of a row that are None where the file could not be run.
+_FIGURES = (
+    "n", "max_abs_diff", "mean_abs_diff", "p99_abs_diff", "agreement", "agreement_interval",
+    "ties", "agreement_except_ties", "accuracy", "accuracy_interval", "lost", "gained",
+    "mcnemar_p", "heatmap",
+)  # fmt: skip
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -169,7 +34,12 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def compare(
-    fmt: str, reference: np.ndarray, scores: np.ndarray, labels: np.ndarray
+    fmt: str,
+    reference: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    heatmap: dict[str, Any] | None = None,
+    exact: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Figures of one exported file.
 
@@ -178,49 +48,133 @@ def compare(
         reference: Probabilities of the Keras model, float32 (n, classes).
         scores: Probabilities of the file, float32 (n, classes).
         labels: True class indices, int (n,).
+        heatmap: Of :func:`correlate`; None where the file gives no heat map.
+        exact: bool (n,): the photos whose pixels are those that the reference saw. Only on them
+            is a float format held to its probabilities. None: all.
 
     Returns:
-        ``n``, ``max_abs_diff``, ``mean_abs_diff``, ``agreement``, ``accuracy``, ``lost`` and
-        ``gained`` (photos that only the reference, only the file gets right), ``mcnemar_p``,
-        ``passed``.
+        ``n``; of the probabilities' differences ``max_abs_diff``, ``mean_abs_diff`` and
+        ``p99_abs_diff`` (99th percentile); ``agreement`` (share of photos with the same top-1)
+        with its 95 % ``agreement_interval`` (Wilson); ``ties`` (photos whose two best reference
+        scores are too close for the format's threshold to tell) and ``agreement_except_ties``,
+        both None where the threshold is one of answers; ``accuracy`` and ``accuracy_interval``;
+        ``lost`` and ``gained`` (photos that only the reference, only the file gets right) and
+        ``mcnemar_p``; ``heatmap``; ``passed``; ``failures`` and ``warnings``, sentences.
     """
     threshold, n = THRESHOLDS[fmt], len(labels)
     difference = np.abs(scores.astype(np.float64) - reference)
-    changed = int((scores.argmax(axis=1) != reference.argmax(axis=1)).sum())
-    right, was_right = scores.argmax(axis=1) == labels, reference.argmax(axis=1) == labels
+    answers, answered = scores.argmax(axis=1), reference.argmax(axis=1)
+    same = answers == answered
+    changed = int((~same).sum())
+    right, was_right = answers == labels, answered == labels
     lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
-    passed = True
-    if threshold.max_abs_diff is not None:
-        passed = bool(difference.max() <= threshold.max_abs_diff)
-    if threshold.answers is not None:
-        allowed = max(1, math.floor(threshold.answers * n))
-        passed = passed and changed <= allowed and lost - gained <= allowed
+    tied = None if threshold.tie is None else margins(reference) <= threshold.tie
+    judged = difference if exact is None else difference[exact]
+    failures = _failures(threshold, judged, changed, lost - gained, n)
+    warnings = [] if judged.size else ["No photo is decoded here to the pixels of the reference."]
+    if problem := _heatmap_problem(threshold, heatmap):
+        (failures if is_float(fmt) else warnings).append(problem)
     return {
         "n": n,
         "max_abs_diff": float(difference.max()),
         "mean_abs_diff": float(difference.mean()),
+        "p99_abs_diff": float(np.percentile(difference, 99)),
         "agreement": 1 - changed / n,
+        "agreement_interval": wilson(n - changed, n),
+        "ties": None if tied is None else int(tied.sum()),
+        "agreement_except_ties": _share(same, tied),
         "accuracy": accuracy(scores, labels),
+        "accuracy_interval": wilson(int(right.sum()), n),
         "lost": lost,
         "gained": gained,
         "mcnemar_p": mcnemar(lost, gained),
-        "passed": passed,
+        "heatmap": heatmap,
+        "passed": not failures,
+        "failures": failures,
+        "warnings": warnings,
     }
 
 
-def mcnemar(lost: int, gained: int) -> float:
-    """Two-sided p-value of the exact McNemar test (McNemar 1947, binomial form).
+def margins(scores: np.ndarray) -> np.ndarray:
+    """Distance of the two best scores of each photo, float (n,); of the only one from 0."""
+    best = np.sort(scores, axis=1)
+    second = best[:, -2] if best.shape[1] > 1 else 0
+    result: np.ndarray = best[:, -1] - second
+    return result
+
+
+def correlate(reference: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Pearson's correlation of two heat maps of the same class, photo by photo.
 
     Args:
-        lost: Photos that only the first classifier gets right.
-        gained: Photos that only the second one gets right.
+        reference: Raw maps of the full model, each float (h, w).
+        maps: Raw maps of the file for the same photos and classes.
+
+    Returns:
+        ``n`` (photos that could be compared), ``constant`` (photos left out, since one of the
+        maps has one value everywhere), ``mean`` and ``min`` correlation (None where ``n`` is 0).
+
+    Raises:
+        ValueError: The maps have other sizes than the reference's.
     """
-    n = lost + gained
-    tail = sum(math.comb(n, k) for k in range(min(lost, gained) + 1))
-    return float(min(1.0, 2 * tail / 2**n))
+    found = []
+    for expected, given in zip(reference, maps, strict=True):
+        if expected.shape != given.shape:
+            raise ValueError(f"maps of {given.shape}, expected {expected.shape}")
+        a, b = (np.asarray(values, np.float64).ravel() for values in (expected, given))
+        if np.ptp(a) > 0 and np.ptp(b) > 0:
+            found.append(float(np.corrcoef(a, b)[0, 1]))
+    return {
+        "n": len(found),
+        "constant": len(reference) - len(found),
+        "mean": float(np.mean(found)) if found else None,
+        "min": min(found) if found else None,
+    }
 
 
 def not_run(reason: str) -> dict[str, Any]:
     """The same keys as :func:`compare` for a file that could not be run, and ``error``."""
-    keys = ("n", "max_abs_diff", "mean_abs_diff", "agreement", "accuracy", "lost", "gained")
-    return {**dict.fromkeys(keys), "mcnemar_p": None, "passed": False, "error": reason}
+    return {
+        **dict.fromkeys(_FIGURES),
+        "passed": False,
+        "failures": [reason],
+        "warnings": [],
+        "error": reason,
+    }
+
+
+def _failures(
+    threshold: Threshold, difference: np.ndarray, changed: int, lost: int, n: int
+) -> list[str]:
+    """What does not hold of the probabilities and the answers."""
+    found = []
+    limit = threshold.max_abs_diff
+    if limit is not None and difference.size and not difference.max() <= limit:
+        found.append(f"A probability differs by {difference.max():.2g}; allowed are {limit:g}.")
+    if threshold.answers is not None:
+        allowed = max(1, math.floor(threshold.answers * n))
+        if changed > allowed:
+            found.append(f"{changed} of {n} photos got another answer; allowed are {allowed}.")
+        if lost > allowed:
+            found.append(f"{lost} of {n} right answers are lost; allowed are {allowed}.")
+    return found
+
+
+def _heatmap_problem(threshold: Threshold, heatmap: dict[str, Any] | None) -> str | None:
+    if heatmap is None:
+        return None
+    if "error" in heatmap:
+        return f"It gives no heat map: {heatmap['error']}"
+    if heatmap["mean"] is None or heatmap["mean"] >= threshold.heatmap:
+        return None
+    return (
+        f"The heat maps correlate by {heatmap['mean']:.4f} with Grad-CAM; expected were "
+        f"{threshold.heatmap:g}."
+    )
+
+
+def _share(same: np.ndarray, tied: np.ndarray | None) -> float | None:
+    """Agreement on the photos that are no ties; None without any."""
+    if tied is None or tied.all():
+        return None
+    return float(same[~tied].mean())

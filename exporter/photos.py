@@ -42,6 +42,12 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def relative_names(paths: Sequence[str]) -> list[str]:
+    """Names that tell photos apart without the folder above all of them, for a UTF-8 file."""
+    parent = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [printable(os.path.relpath(path, parent)) for path in paths]
+
+
 def read_verified(row: SplitRow) -> bytes:
     """Contents of a photo's original file.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,28 +11,51 @@ import click
 
 from edge_runtime.errors import CheckFailed, missing_package
 
-from .parity import is_float
+from .thresholds import is_float
+
+#: What of a row of ``parity.json`` the manifest repeats.
+FIGURES = (
+    "n", "max_abs_diff", "mean_abs_diff", "p99_abs_diff", "agreement", "agreement_interval",
+    "accuracy", "mcnemar_p", "heatmap", "calibration",
+)  # fmt: skip
+
+#: What the headings stand for.
+_LEGEND = (
+    "95 %: interval of the agreement; p: McNemar's test of the accuracies; ECE: calibration error "
+    "before>after the file's own temperature; heat: correlation of the heat maps with Grad-CAM"
+)
+
+#: Of the table, whatever the terminal: a narrower one breaks lines, but no figure is cut off.
+_COLUMNS = 100
 
 
 def verdict(row: Mapping[str, Any]) -> str:
     """One or two words on a row of the report."""
+    if row.get("missing"):
+        return "not run"
     if "error" in row:
         return "cannot run"
     if row["passed"]:
         return "ok"
     if row["file"] is None:
-        return "differs, left out"
-    return "differs, accepted" if is_float(row["format"]) else "poor"
+        return "left out"
+    if row.get("stated_passed"):
+        return "FAILS"
+    return "accepted" if is_float(row["format"]) else "poor"
 
 
 def summary(row: Mapping[str, Any]) -> str:
     """One readable line of figures, or the reason why there are none."""
     if "error" in row:
         return f"{row['format']}: {row['error']}"
-    return (
+    figures = (
         f"{row['format']}: largest difference {row['max_abs_diff']:.2g}, agreement "
         f"{row['agreement']:.1%}, accuracy {row['accuracy']:.1%} on {row['n']} photos"
     )
+    heatmap = row.get("heatmap") or {}
+    if heatmap.get("mean") is not None:
+        figures += f", heat maps {heatmap['mean']:.4f}"
+    return figures
 
 
 @dataclass(frozen=True)
@@ -61,8 +85,35 @@ class ExportReport:
             "artifacts": [dict(row) for row in self.artifacts],
         }
 
+    def kept(self) -> list[Mapping[str, Any]]:
+        """Rows of the files that are in the bundle."""
+        return [row for row in self.artifacts if row["file"] is not None]
+
+    def sentence(self) -> str:
+        """The verdict on all files."""
+        passed = [row["format"] for row in self.artifacts if row["passed"]]
+        poor = [row["format"] for row in self.artifacts if row["file"] and not row["passed"]]
+        out = [row["format"] for row in self.artifacts if not row["file"]]
+        text = (
+            f"{len(passed)} of {len(self.artifacts)} files answer as the Keras model does on "
+            f"{self.reference['n']} validation photos."
+        )
+        if poor:
+            text += f" In the bundle with their figures, though they do not: {', '.join(poor)}."
+        if out:
+            text += f" Left out: {', '.join(out)}."
+        return text
+
     def warnings(self) -> list[str]:
-        """One sentence on each file that is in the bundle although it did not pass."""
+        """One sentence on each file of the bundle that did not pass, or passed with a doubt."""
+        return self._not_passed() + [
+            f"{row['format']}: {warning}"
+            for row in self.artifacts
+            if row["file"] is not None
+            for warning in row.get("warnings", ())
+        ]
+
+    def _not_passed(self) -> list[str]:
         return [
             f"{summary(row)}; the Keras model has {self.reference['accuracy']:.1%}. "
             + (
@@ -112,7 +163,22 @@ class NothingPassed(CheckFailed):
 
 
 def print_table(report: ExportReport) -> None:
-    """Print the report as a table on stdout.
+    """Print the report as a table on stdout, at most 100 columns wide.
+
+    Raises:
+        MissingComponent: rich is not installed.
+    """
+    print_rows(report.reference, report.artifacts, report.default)
+    if report.bundle is not None:
+        click.echo(f"{report.bundle}: compared on {report.reference['n']} validation photos")
+        click.echo("* what a device uses when no format is asked for")
+        click.echo(_LEGEND)
+
+
+def print_rows(
+    reference: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], default: str | None
+) -> None:
+    """Print rows of ``parity.json`` below the reference's.
 
     Raises:
         MissingComponent: rich is not installed.
@@ -123,25 +189,49 @@ def print_table(report: ExportReport) -> None:
         from rich.table import Table
     except ImportError as error:
         raise missing_package("rich", "export", "print the table") from error
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("format", no_wrap=True)
-    for name in ("size", "max diff", "agreement", "accuracy"):
+    for name in ("MB", "max diff", "agree", "95 %", "accuracy", "p", "ECE %", "heat"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.add_row("keras", "", "", "", f"{report.reference['accuracy']:.1%}", "reference")
-    for row in report.artifacts:
-        run = "error" not in row
-        name = f"{row['format']} *" if row["format"] == report.default else row["format"]
+    calibration = _calibration(reference.get("calibration"))
+    empty = [""] * 4
+    accuracy = _percent(reference["accuracy"])
+    table.add_row("keras", *empty, accuracy, "", calibration, "", "reference")
+    for row in rows:
         table.add_row(
-            name,
-            f"{row['bytes'] / 1e6:.1f} MB",
-            f"{row['max_abs_diff']:.1e}" if run else "-",
-            f"{row['agreement']:.1%}" if run else "-",
-            f"{row['accuracy']:.1%}" if run else "-",
+            f"{row['format']} *" if row["format"] == default else row["format"],
+            f"{row['bytes'] / 1e6:.1f}",
+            "-" if row["max_abs_diff"] is None else f"{row['max_abs_diff']:.1e}",
+            _percent(row["agreement"]),
+            _interval(row["agreement_interval"]),
+            _percent(row["accuracy"]),
+            "-" if row["mcnemar_p"] is None else f"{row['mcnemar_p']:.2f}",
+            _calibration(row["calibration"]),
+            _correlation(row["heatmap"]),
             verdict(row),
         )
-    console = Console(highlight=False, markup=False)
-    console.print(table)
-    if report.bundle is not None:
-        click.echo(f"{report.bundle}: compared on {report.reference['n']} validation photos")
-        click.echo("* what a device uses when no format is asked for")
+    Console(highlight=False, markup=False, width=_COLUMNS).print(table)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "-" if ends is None else f"{100 * ends[0]:.0f}-{100 * ends[1]:.0f}"
+
+
+def _calibration(figures: Mapping[str, Any] | None) -> str:
+    """Calibration error before and after the temperature, in percent."""
+    if figures is None:
+        return "-"
+    before, after = figures["ece_before"], figures["ece_after"]
+    shown = [before] if after is None else [before, after]
+    return ">".join(f"{100 * value:.1f}" for value in shown)
+
+
+def _correlation(heatmap: Mapping[str, Any] | None) -> str:
+    mean = (heatmap or {}).get("mean")
+    # Rounded down: 0.99996 is not 1.
+    return "-" if mean is None else f"{math.floor(mean * 1e4) / 1e4:.4f}"

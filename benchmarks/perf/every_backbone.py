@@ -39,8 +39,8 @@ from edge_runtime.files import find_photos
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir
-from exporter.parity import reference_scores
 from exporter.photos import load_photos
+from exporter.reference import reference_scores
 from trainer.network.backbones import BACKBONES, build_base, get_backbone
 
 _FORMAT = "tflite-fp32"

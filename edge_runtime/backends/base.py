@@ -21,6 +21,7 @@ class Backend(abc.ABC):
         name: Interpreter, e.g. ``litert``.
         input_size: (width, height) in pixels that the model takes, None where it takes any.
         classes: Number of scores that it gives.
+        step: Distance of two neighbouring scores where the output is quantised, else 0.
         batch: Photos that one run takes; None for any number.
         embedded: What the model file says about itself, None if it says nothing.
     """
@@ -28,6 +29,7 @@ class Backend(abc.ABC):
     name: str
     input_size: tuple[int, int] | None
     classes: int
+    step: float = 0.0
     batch: int | None = 1
     embedded: ModelInfo | None = None
 

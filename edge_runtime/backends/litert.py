@@ -64,7 +64,7 @@ class LiteRtBackend(Backend):
             MissingComponent: No interpreter is installed.
         """
         self._where, self._threads = os.fspath(path), threads or default_threads()
-        _check_header(self._where)
+        check_header(self._where)
         model = path_or_bytes(self._where)
         self._interpreter, self.name = open_interpreter(model, self._threads, self._where)
         inputs = self._interpreter.get_input_details()
@@ -82,6 +82,7 @@ class LiteRtBackend(Backend):
         self._table = _input_table(inputs[0], self._where)
         scale, zero_point = outputs[0]["quantization"]
         self._scale, self._zero_point = np.float32(scale), zero_point
+        self.step = float(scale)
         self._size = shape[0]
         self._tap: Tap | None = None
         self.embedded = read_embedded(self._where)
@@ -199,7 +200,8 @@ def open_interpreter(model: str | bytes, threads: int, where: str) -> tuple[Any,
     return interpreter, name
 
 
-def _check_header(path: str) -> None:
+def check_header(path: str) -> None:
+    """Raise ModelError unless a file begins as a TFLite file does."""
     with open(path, "rb") as stream:
         header = stream.read(8)
     if header[4:8] != _IDENTIFIER:

@@ -22,6 +22,9 @@ HEATMAP_NAME = "heatmap"
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
+OnnxTensor = tuple[str, str, list[int | str | None]]
+
+
 class OnnxBackend(Backend):
     """An ONNX classifier: NHWC pixels 0..255 in, scores and perhaps a heat map out."""
 
@@ -55,9 +58,6 @@ class OnnxBackend(Backend):
             raise ModelError(
                 f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."
             ) from error
-        # What was not asked for, the heat map, is not computed.
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.only_execute_path_to_fetches = True
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
         self._where = where
@@ -110,11 +110,20 @@ class OnnxBackend(Backend):
         scores, maps = self._run([self._output, spec.output], tensor)
         return scores[0], maps[0]
 
+    def tensors(self) -> tuple[list[OnnxTensor], list[OnnxTensor]]:
+        """Inputs and outputs, each as its name, type and shape (names for dynamic dimensions)."""
+        sides = (self._session.get_inputs(), self._session.get_outputs())
+        inputs, outputs = (
+            [(v.name, v.type.removeprefix("tensor(").removesuffix(")"), v.shape) for v in side]
+            for side in sides
+        )
+        return inputs, outputs
+
     def _choose_scores(self) -> str:
         kind = None if self.embedded is None else self.embedded.output.kind
         names = (SCORES_NAME, LOGITS_NAME) if kind != "logits" else (LOGITS_NAME, SCORES_NAME)
         return next((name for name in names if name in self._outputs), next(iter(self._outputs)))
 
     def _run(self, outputs: list[str], tensor: np.ndarray) -> list[np.ndarray]:
-        found = self._session.run(outputs, {self._input: tensor}, self._run_options)
+        found = self._session.run(outputs, {self._input: tensor})
         return [array.astype(np.float32, copy=False) for array in found]

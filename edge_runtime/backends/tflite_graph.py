@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ModelError
 from ..manifest import HeatmapSpec
 from .flatbuffer import Table, with_vector
-from .tflite_tensor import dequantized, read_tensor
+from .tflite_tensor import Tensor, dequantized, read_tensor
 
 AVERAGE_POOL_2D, CONV_2D, DEQUANTIZE, FULLY_CONNECTED = 1, 3, 6, 9
 RESHAPE, SOFTMAX, MEAN, SQUEEZE, QUANTIZE = 22, 25, 40, 43, 114
@@ -24,7 +24,8 @@ RESHAPE, SOFTMAX, MEAN, SQUEEZE, QUANTIZE = 22, 25, 40, 43, 114
 #: Operators that change neither the values nor, for a batch of vectors, their order.
 _PASSING = {RESHAPE, SQUEEZE, QUANTIZE, DEQUANTIZE}
 
-_OUTPUTS = 2  # of the table SubGraph
+# Fields of the table SubGraph.
+_INPUTS, _OUTPUTS = 1, 2
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Graph:
 
     Attributes:
         tensors: All of its tensors.
+        inputs: Indices of those that it takes.
+        outputs: Indices of those that it gives.
     """
 
     def __init__(self, data: bytes, where: str) -> None:
@@ -71,7 +74,8 @@ class Graph:
             self._buffers = model.tables(4)
             self._graph = model.tables(2)[0]
             self.tensors = [read_tensor(table) for table in self._graph.tables(0)]
-            self._outputs = self._graph.array(_OUTPUTS, "<i4")
+            self.inputs = tuple(int(i) for i in self._graph.array(_INPUTS, "<i4"))
+            self.outputs = tuple(int(i) for i in self._graph.array(_OUTPUTS, "<i4"))
             self._maker = {
                 int(output): _Operator(
                     codes[table.number(0, "uint")],
@@ -105,6 +109,11 @@ class Graph:
                 )
             return found
 
+    def constants(self) -> list[Tensor]:
+        """The tensors whose values the file holds."""
+        with self._reading():
+            return [t for i, t in enumerate(self.tensors) if self._values(i).size]
+
     def spec(self, head: Head) -> HeatmapSpec | None:
         """The names of a head's tensors; None where they are not the only ones of that name."""
         names = [self.tensors[index].name for index in (head.features, head.weights)]
@@ -128,13 +137,13 @@ class Graph:
         place = self._graph.place(_OUTPUTS)
         if place is None:
             raise ModelError(f"{self._where}: has no output.")
-        return with_vector(self._data, place, np.append(self._outputs, head.features))
+        return with_vector(self._data, place, np.array([*self.outputs, head.features]))
 
     def _find(self) -> Head | None:
-        if len(self._outputs) != 1:
+        if len(self.outputs) != 1:
             return None
         pooled, weights = False, None
-        index = int(self._outputs[0])
+        index = self.outputs[0]
         while not (pooled and weights is not None):
             operator = self._maker.get(index)
             if operator is None or not operator.inputs:

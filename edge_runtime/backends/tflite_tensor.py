@@ -31,6 +31,7 @@ class Tensor:
     Attributes:
         name: Its name; need not be the only one of that name.
         shape: Its shape; a dynamic dimension is 1.
+        signature: Its shape; a dynamic dimension is -1.
         dtype: None for types that this module does not read.
         buffer: Number of the buffer with its values; an empty buffer for what is computed.
         scales: float32, of each channel or of the whole tensor; empty where it is not quantised.
@@ -41,6 +42,7 @@ class Tensor:
 
     name: str
     shape: tuple[int, ...]
+    signature: tuple[int, ...]
     dtype: np.dtype | None
     buffer: int
     scales: np.ndarray
@@ -75,9 +77,11 @@ def read_tensor(table: Table) -> Tensor:
     """Read a table ``Tensor`` of the schema."""
     quantization = table.table(4)
     nothing = np.zeros(0)
+    shape = tuple(int(n) for n in table.array(0, "<i4"))
     return Tensor(
         name=table.text(3),
-        shape=tuple(int(n) for n in table.array(0, "<i4")),
+        shape=shape,
+        signature=tuple(int(n) for n in table.array(7, "<i4")) or shape,
         dtype=DTYPES.get(table.number(1, "byte")),
         buffer=table.number(2, "uint"),
         scales=nothing if quantization is None else quantization.array(2, "<f4"),

@@ -18,6 +18,7 @@ from edge_runtime.errors import missing_package
 from ..converting import converting
 from .names import HEATMAP_NAME, INPUT_NAME
 from .onnx_graph import check, import_onnx, tidy, unknown_operators
+from .onnx_names import canonical
 from .source import Source
 from .tflite import raise_foreign
 
@@ -57,6 +58,7 @@ def convert(source: Source, path: Path) -> None:
         )
         del graph
         tidy(model, names)
+        canonical(model)
     raise_foreign(source, _FORMAT, unknown_operators(model), "ONNX")
     check(model, _FORMAT, names, options.batch)
     save(model, path)

@@ -18,6 +18,10 @@ from .job import Job
 from .names import INPUT_NAME
 from .onnx import save
 from .onnx_graph import check, head_nodes, import_onnx, sort_nodes
+from .tflite import representative_dataset
+
+#: Share of each activation's values, in percent, that its range holds.
+_PERCENTILE = 99.99
 
 
 def convert(job: Job) -> None:
@@ -52,7 +56,11 @@ def convert(job: Job) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=head_nodes(onnx.load(prepared)),
-            calibrate_method=CalibrationMethod.MinMax,
+            # EfficientNetB0, 421 photos: 93.1 % right with percentiles, 72.0 % with the smallest
+            # and largest value, 81.2 % with entropy; int8 in place of uint8 activations 71.3 %.
+            calibrate_method=CalibrationMethod.Percentile,
+            # One batch at a time: it would keep every activation of every photo in memory.
+            extra_options={"CalibStridedMinMax": 1, "CalibPercentile": _PERCENTILE},
         )
         model = onnx.load(quantised)
     names = [value.name for value in onnx.load(job.source.onnx()).graph.output]
@@ -62,12 +70,20 @@ def convert(job: Job) -> None:
 
 
 class _Photos:
-    """onnxruntime's ``CalibrationDataReader``: batch after batch, then None."""
+    """onnxruntime's ``CalibrationDataReader``: the batches of a range, then None."""
 
     def __init__(self, pixels: np.ndarray, batch: int | None) -> None:
-        from .tflite import representative_dataset
+        self._pixels, self._batch = pixels, batch
+        self.set_range(0, len(self))
 
-        self._batches: Iterator[list[np.ndarray]] = representative_dataset(pixels, batch)()
+    def __len__(self) -> int:
+        return -(-len(self._pixels) // (self._batch or 1))
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Start anew, with some of the batches."""
+        step = self._batch or 1
+        part = self._pixels[start_index * step : end_index * step]
+        self._batches: Iterator[list[np.ndarray]] = representative_dataset(part, self._batch)()
 
     def get_next(self) -> dict[str, Any] | None:
         """The next input, None at the end."""

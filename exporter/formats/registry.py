@@ -96,8 +96,8 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "onnx-int8",
-            "QDQ int8: weights int8 per-channel, activations uint8 per-tensor, float32 head, "
-            "input and output",
+            "QDQ int8: weights int8 per-channel, activations uint8 per-tensor (99.99th percentile), "
+            "float32 head, input and output",
             (_TENSORFLOW, *_ONNX),
             calibrates=True,
         ),

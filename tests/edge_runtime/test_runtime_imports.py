@@ -67,7 +67,28 @@ def test_classifying(color_models: ColorModels, tmp_path: Path, form: str) -> No
     assert not loaded & FORBIDDEN
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["image", "--help"], ["stream", "--help"]])
+@pytest.mark.parametrize("form", ["tflite", "tflite_int8", "bundle"])
+def test_heat_map(color_models: ColorModels, tmp_path: Path, form: str) -> None:
+    photo, out = paint(tmp_path / "p.jpg", (255, 0, 0)), tmp_path / "why.png"
+    model = str(getattr(color_models, form))
+    code = (
+        "from edge_runtime.cli import cli\n"
+        f"cli(['gradcam', '--model', {model!r}, {str(photo)!r}, '--out', {str(out)!r}])"
+    )
+    loaded = loaded_by(code)
+    assert out.is_file() and loaded & INTERPRETER["tflite"]
+    assert loaded - ALWAYS <= INTERPRETER["tflite"]
+
+
+def test_info_of_a_tflite_file_needs_no_interpreter(color_models: ColorModels) -> None:
+    code = f"from edge_runtime.cli import cli\ncli(['info', {str(color_models.tflite)!r}])"
+    assert loaded_by(code) <= ALWAYS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], *([name, "--help"] for name in ("image", "stream", "info", "selftest"))],
+)
 def test_help_is_light(arguments: list[str]) -> None:
     """Help needs neither numpy nor Pillow."""
     code = f"from edge_runtime.cli import cli\ncli({arguments!r})"

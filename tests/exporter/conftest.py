@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -137,7 +137,15 @@ def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNames
 
         def scores(self, pixels: Path, count: int) -> np.ndarray:
             found = super().scores(pixels, count)
-            np.save(plain / "scores.npy", found)
+            np.save(plain / f"scores-{pixels.stem}.npy", found)
+            return found
+
+        def heatmaps(
+            self, pixels: Path, photos: Sequence[int], classes: Sequence[int]
+        ) -> np.ndarray:
+            found = super().heatmaps(pixels, photos, classes)
+            if len(photos) > 1:  # those of the comparison, not of a photo that changed its mind
+                np.save(plain / "heatmaps.npy", found)
             return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -171,10 +179,16 @@ def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
         def __exit__(self, *_: object) -> None:
             pass
 
-        def scores(self, _pixels: Path, count: int) -> np.ndarray:
-            found: np.ndarray = np.load(exported.plain / "scores.npy")
+        def scores(self, pixels: Path, count: int) -> np.ndarray:
+            found: np.ndarray = np.load(exported.plain / f"scores-{pixels.stem}.npy")
             assert len(found) == count
             return found
+
+        def heatmaps(
+            self, _pixels: Path, photos: Sequence[int], _classes: Sequence[int]
+        ) -> np.ndarray:
+            found: np.ndarray = np.load(exported.plain / "heatmaps.npy")
+            return found[list(photos)]
 
         def convert(self, fmt: str, _calibration: Path | None = None) -> Path:
             name = f"plain-{artifact_name(fmt)}"

@@ -14,7 +14,6 @@ from edge_runtime.backends.litert import load_interpreter
 from edge_runtime.files import sha256_file
 from edge_runtime.gradcam import GradCam
 from edge_runtime.manifest import FORMAT_SUFFIXES, artifact_name
-from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir
 
 #: Largest difference that was measured for this network is 3e-7; a float32 has 1.2e-7.
@@ -28,7 +27,7 @@ def rows(exported: SimpleNamespace) -> dict[str, dict]:
 def test_contents(exported: SimpleNamespace) -> None:
     """Nothing else lies there, neither beside it."""
     expected = {artifact_name(fmt) for fmt in FORMAT_SUFFIXES}
-    expected |= {"manifest.json", "labels.txt", "parity.json", "golden"}
+    expected |= {"manifest.json", "labels.txt", "parity.json", "parity.html", "golden"}
     assert {path.name for path in exported.bundle.iterdir()} == expected
     assert [path.name for path in exported.bundle.parent.iterdir()] == ["bundle"]
     labels = (exported.bundle / "labels.txt").read_text(encoding="utf-8")
@@ -145,23 +144,3 @@ def test_saved_model_explains_itself(exported: SimpleNamespace, run: Path) -> No
     assert from_bundle.label == from_run.label
     assert from_bundle.heatmap.shape == from_run.heatmap.shape == (16, 16)
     assert from_bundle.heatmap == pytest.approx(from_run.heatmap, rel=1e-4, abs=1e-6)
-
-
-def test_golden_photos_give_their_scores(exported: SimpleNamespace, run: Path) -> None:
-    home = exported.bundle / "golden"
-    golden = json.loads((home / "golden.json").read_text())
-    names = RunDir.open(run).class_names
-    assert len({photo["label"] for photo in golden["photos"]}) == 3
-    classifier = Classifier.open(exported.bundle)
-    for photo in golden["photos"]:
-        assert photo["label"] in names
-        scores = classifier.scores(home / photo["file"])
-        assert np.abs(scores - photo["scores"]).max() <= FLOAT32
-
-
-def test_golden_photos_are_what_the_network_sees(exported: SimpleNamespace, run: Path) -> None:
-    opened = RunDir.open(run)
-    spec = opened.info.preprocess
-    seen = {preprocess(row.path, spec).tobytes() for row in opened.split("val")}
-    for file in (exported.bundle / "golden").glob("*.png"):
-        assert preprocess(file, spec).tobytes() in seen

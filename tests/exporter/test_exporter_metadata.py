@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import mmap
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +19,17 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers.table import Table
 
+from edge_runtime import Bundle, Classifier
+from edge_runtime.backends.litert import read_embedded
 from edge_runtime.errors import ModelError
-from edge_runtime.manifest import FORMAT_SUFFIXES, ModelInfo
+from edge_runtime.manifest import (
+    FORMAT_SUFFIXES,
+    HeatmapSpec,
+    ModelInfo,
+    OutputSpec,
+    artifact_name,
+)
+from exporter.metadata.describe import describe
 from exporter.metadata.labels import labels_text
 from exporter.metadata.tflite import describe_tflite
 
@@ -183,3 +194,71 @@ def test_a_label_of_two_lines_is_refused(name: str) -> None:
 def test_a_label_that_is_no_text_is_refused() -> None:
     with pytest.raises(ModelError, match="not UTF-8"):
         labels_text(["caf\udce9"])
+
+
+@pytest.fixture(scope="module")
+def full(run: Path) -> ModelInfo:
+    """A description with everything in it."""
+    info = ModelInfo.from_json((run / "preprocess.json").read_text(), "run")
+    output = OutputSpec("logits", 1.5, 0.6, HeatmapSpec(features="f", weights="w"))
+    about = {
+        "format": "tflite-fp32",
+        "quantization": "none (float32)",
+        "run": "tiny",
+        "license": "CC-BY-4.0",
+        "versions": {"keras": "3"},
+    }
+    return replace(info, output=output, about=about)
+
+
+def test_tflite_carries_everything(
+    exported: SimpleNamespace, full: ModelInfo, tmp_path: Path
+) -> None:
+    """The toolkit's description whole, and what the standard has a field for."""
+    file = tmp_path / "model.tflite"
+    describe(exported.plain / "plain-model-tflite-fp32.tflite", file, full, "tiny")
+    assert read_embedded(file) == full
+    root = Reader(model_metadata(file))
+    assert "none (float32)" in root.text(1)
+    assert root.text(2) == "tiny"
+    assert root.text(4).startswith("edge-classify")
+    assert root.text(5) == "CC-BY-4.0"
+    (scores,) = root.children(3)[0].children(3)
+    assert scores.text(0) == "logits"
+    assert not scores.table.Offset(4 + 2 * 5)  # logits have no smallest and largest value
+
+
+def test_described_again_with_other_figures(
+    exported: SimpleNamespace, full: ModelInfo, tmp_path: Path
+) -> None:
+    """A temperature comes after the scoring: the same plain file, described once more."""
+    plain, file = exported.plain / "plain-model-tflite-fp32.tflite", tmp_path / "model.tflite"
+    describe(plain, file, full, "tiny")
+    first = file.read_bytes()
+    describe(plain, file, replace(full, output=replace(full.output, temperature=2.0)), "tiny")
+    again = read_embedded(file)
+    assert again is not None and again.output.temperature == 2.0
+    describe(plain, file, full, "tiny")
+    assert file.read_bytes() == first
+
+
+def test_onnx_speaks_to_other_readers(
+    exported: SimpleNamespace, full: ModelInfo, tmp_path: Path
+) -> None:
+    """The keys of Ultralytics' files: a Python literal with integer keys, and (h, w)."""
+    file = tmp_path / "model.onnx"
+    info = replace(full, about={**full.about, "format": "onnx-fp32"})
+    describe(exported.plain / "plain-model-onnx-fp32.onnx", file, info, "tiny")
+    meta = onnxruntime.InferenceSession(str(file)).get_modelmeta().custom_metadata_map
+    assert ast.literal_eval(meta["names"]) == {0: "blue dots", 1: "green", 2: "red stripes"}
+    assert ast.literal_eval(meta["imgsz"]) == [32, 32]
+    assert (meta["task"], meta["batch"], meta["license"]) == ("classify", "1", "CC-BY-4.0")
+    assert ModelInfo.from_json(meta["edge_classify"], "file") == info
+
+
+@pytest.mark.parametrize("fmt", list(FORMAT_SUFFIXES))
+def test_every_file_says_where_it_comes_from(exported: SimpleNamespace, fmt: str) -> None:
+    about = Classifier.open(exported.bundle / artifact_name(fmt)).info.about
+    assert (about["format"], about["run"]) == (fmt, "tiny")
+    assert about["quantization"] == Bundle.open(exported.bundle).manifest.artifact(fmt).quantization
+    assert {"tensorflow", "keras", "edge-classify"} <= set(about["versions"])

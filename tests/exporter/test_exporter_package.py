@@ -7,7 +7,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_runtime import Bundle
@@ -21,7 +23,7 @@ from edge_runtime.errors import (
 )
 from edge_runtime.manifest import FORMAT_SUFFIXES
 from edge_runtime.rundir import RunDir, SplitRow, write_split
-from exporter import package, parity
+from exporter import package, parity, scoring
 from exporter.formats import tflite_graph
 from exporter.formats.registry import FORMATS, choose_formats
 from exporter.package import export_bundle
@@ -157,9 +159,13 @@ def test_a_float_format_that_differs_stays_out(
 def test_the_default_runs_on_a_device(
     run: Path, tmp_path: Path, exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SavedModel needs TensorFlow (and seconds to start it, so another file stands in)."""
-    original, stand_in = parity.artifact_scores, exported.bundle / "model-tflite-fp32.tflite"
-    monkeypatch.setattr(parity, "artifact_scores", lambda _, *rest: original(stand_in, *rest))
+    """The SavedModel needs TensorFlow (and seconds to start it, so its scores stand in)."""
+
+    def answer(_file: Path, pixels: Path, *_: object, **__: object) -> scoring.Answers:
+        found = np.load(exported.plain / f"scores-{pixels.stem}.npy")
+        return scoring.Answers(found, found, 0.0)
+
+    monkeypatch.setattr(scoring, "answers", answer)
     report = export_bundle(run, tmp_path / "out", ["saved_model", "tflite-fp16"])
     assert report.default == Bundle.open(tmp_path / "out").manifest.default == "tflite-fp16"
 
@@ -200,8 +206,13 @@ def test_poor_int8_is_shipped_with_its_figures(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    original = parity.artifact_scores
-    monkeypatch.setattr(parity, "artifact_scores", lambda *a: original(*a)[:, ::-1])
+    original = scoring.answers
+
+    def mirrored(*arguments: Any, **options: Any) -> scoring.Answers:
+        found = original(*arguments, **options)
+        return replace(found, raw=found.raw[:, ::-1], scores=found.scores[:, ::-1])
+
+    monkeypatch.setattr(scoring, "answers", mirrored)
     with caplog.at_level(logging.WARNING, "exporter"):
         report = export_bundle(run, tmp_path / "out", ["tflite-int8"])
     report.check()
@@ -216,14 +227,14 @@ def test_poor_int8_is_shipped_with_its_figures(
 def test_a_file_that_cannot_run_stays_out_even_if_accepted(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = parity.artifact_scores
+    original = scoring.answers
 
-    def crash(model: Path, *rest: object) -> object:
+    def crash(model: Path, *rest: Any, **options: Any) -> scoring.Answers:
         if model.suffix == ".onnx":
-            raise parity.NotRun("its interpreter died of SIGSEGV.")
-        return original(model, *rest)
+            raise scoring.NotRun("its interpreter died of SIGSEGV.")
+        return original(model, *rest, **options)
 
-    monkeypatch.setattr(parity, "artifact_scores", crash)
+    monkeypatch.setattr(scoring, "answers", crash)
     wanted = ["tflite-fp32", "onnx-fp32"]
     report = export_bundle(run, tmp_path / "out", wanted, accept=["onnx-fp32"])
     row = report.artifacts[1]

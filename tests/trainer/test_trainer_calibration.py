@@ -8,18 +8,16 @@ import math
 import numpy as np
 import pytest
 
+from edge_runtime.confidence import BINS, HIGHEST_TEMPERATURE, unknown_threshold
 from edge_runtime.manifest import OutputSpec
 from edge_runtime.postprocess import calibrated
 from trainer.evaluation.calibration import (
-    BINS,
-    HIGHEST_TEMPERATURE,
     answers_above,
     class_thresholds,
     fit_temperature,
     known_answers,
     reliability,
     scaled,
-    unknown_threshold,
 )
 
 

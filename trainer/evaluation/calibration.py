@@ -8,21 +8,17 @@ which a softmax does not see. Calibrated probabilities are those of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edge_runtime import confidence
+from edge_runtime.confidence import BINS, HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
 from edge_runtime.manifest import OutputSpec
 from edge_runtime.postprocess import calibrated
 
 from ..packages import import_module
-
-#: Equal-width bins of the reliability diagram and of the ECE, as in Guo et al. 2017.
-BINS = 15
-
-#: A temperature beyond these says that the photos do not determine it.
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
 
 #: Half of the 0.95 quantile of chi-squared with one degree of freedom: how much the summed log
 #: loss may rise inside the likelihood interval of one parameter.
@@ -61,36 +57,16 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, 
     Raises:
         MissingComponent: scipy is not installed.
     """
-    optimize = import_module("scipy.optimize", "scipy", "fit the temperature")
-    loss = _log_loss_at(labels, probabilities)
-    low, high = math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE)
-    best = float(
-        optimize.minimize_scalar(
-            lambda t: loss(math.exp(t)),
-            bounds=(low, high),
-            method="bounded",
-            options={"xatol": 1e-6},
-        ).x
-    )
-    mistakes = int((probabilities.argmax(axis=1) != labels).sum())
-    value, note = math.exp(best), None
-    if best - low < 1e-3 or not mistakes:
-        value = 1.0
-        note = (
-            f"The {len(labels)} photos hold too few mistakes to tell how unsure the network should "
-            "be; the scores stay as they are."
-        )
-    elif high - best < 1e-3:
-        value = HIGHEST_TEMPERATURE
-        note = "The answers say next to nothing about the classes; the scores become nearly equal."
+    logits = _logits(probabilities)
+    value, note = confidence.fit_temperature(labels, logits)
     return {
         "value": value,
         "identifiable": note is None,
-        "interval": [None, None] if note else _interval(optimize, loss, best, len(labels)),
+        "interval": [None, None] if note else _interval(labels, logits, value),
         "n": len(labels),
-        "mistakes": mistakes,
-        "log_loss_before": loss(1.0),
-        "log_loss_after": loss(value),
+        "mistakes": int((probabilities.argmax(axis=1) != labels).sum()),
+        "log_loss_before": confidence.log_loss(labels, logits),
+        "log_loss_after": confidence.log_loss(labels, logits, value),
         "note": note,
     }
 
@@ -113,18 +89,14 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]
         - ``bins``: for each, ``low`` and ``high`` (a score above low up to high), ``n``, and the
           mean ``score`` and ``accuracy`` of its photos, None where it has none.
     """
-    scores, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    counts, score_sums, right_sums = confidence.calibration_bins(labels, probabilities)
     edges = np.linspace(0, 1, BINS + 1)
-    places = np.clip(np.searchsorted(edges, scores, side="left") - 1, 0, BINS - 1)
-    counts = np.bincount(places, minlength=BINS)
-    score_sums = np.bincount(places, scores, BINS)
-    right_sums = np.bincount(places, right, BINS)
     targets = np.zeros(probabilities.shape, np.float64)
     targets[np.arange(len(labels)), labels] = 1
     return {
-        "ece": float(np.abs(score_sums - right_sums).sum() / len(labels)),
+        "ece": confidence.expected_calibration_error(labels, probabilities),
         "brier": float(np.square(probabilities - targets).sum(axis=1).mean()),
-        "log_loss": _log_loss_at(labels, probabilities)(1.0),
+        "log_loss": confidence.log_loss(labels, _logits(probabilities)),
         "bins": [
             {
                 "low": float(edges[b]),
@@ -136,28 +108,6 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]
             for b in range(BINS)
         ],
     }
-
-
-def unknown_threshold(labels: np.ndarray, probabilities: np.ndarray, share: float) -> float | None:
-    """The score below which an answer is called "unknown".
-
-    It is the largest one that loses at most ``share`` of the right answers, rounded down to four
-    decimals so that rounding on another machine moves no photo across it.
-
-    Args:
-        labels: int (n,), class indices.
-        probabilities: float (n, classes), calibrated.
-        share: 0..1.
-
-    Returns:
-        0..1; None where no answer is right.
-    """
-    scores = np.sort(probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels])
-    if not len(scores):
-        return None
-    # 0.05 * 20 is 1 in decimals, and must not become 0 in binary ones.
-    lost = min(math.floor(share * len(scores) + 1e-9), len(scores) - 1)
-    return math.floor(float(scores[lost]) * 1e4) / 1e4
 
 
 def known_answers(
@@ -257,26 +207,22 @@ def answers_above(
     }
 
 
-def _log_loss_at(labels: np.ndarray, probabilities: np.ndarray) -> Callable[[float], float]:
-    """The mean log loss as a function of the temperature."""
-    logits = np.log(np.clip(probabilities.astype(np.float64), _FLOOR, 1.0))
-    logits -= logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(labels)), labels]
-
-    def loss(temperature: float) -> float:
-        sums = np.exp(logits / temperature).sum(axis=1)
-        return float((np.log(sums) - own / temperature).mean())
-
-    return loss
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    """Logits up to a constant, float64 (n, classes)."""
+    logits: np.ndarray = np.log(np.clip(probabilities.astype(np.float64), _FLOOR, 1.0))
+    return logits
 
 
-def _interval(
-    optimize: Any, loss: Callable[[float], float], best: float, n: int
-) -> list[float | None]:
+def _interval(labels: np.ndarray, logits: np.ndarray, value: float) -> list[float | None]:
+    """The 95 % likelihood interval of a temperature; None for an end beyond the bounds."""
+    optimize = import_module("scipy.optimize", "scipy", "fit the temperature")
+    least = confidence.log_loss(labels, logits, value)
+
     def drop(t: float) -> float:
-        return n * (loss(math.exp(t)) - least) - _LIKELIHOOD_DROP
+        loss = confidence.log_loss(labels, logits, math.exp(t))
+        return len(labels) * (loss - least) - _LIKELIHOOD_DROP
 
-    least = loss(math.exp(best))
+    best = math.log(value)
     ends = (math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
     return [math.exp(optimize.brentq(drop, end, best)) if drop(end) > 0 else None for end in ends]
 

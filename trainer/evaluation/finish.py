@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime import rundir
+from edge_runtime.confidence import unknown_threshold
 from edge_runtime.errors import DataError, UsageError
 from edge_runtime.manifest import ModelInfo, OutputSpec
 
@@ -26,7 +27,6 @@ from .calibration import (
     fit_temperature,
     known_answers,
     scaled,
-    unknown_threshold,
 )
 from .class_maps import class_maps
 from .evaluate import part_metrics, shown_suspects

@@ -1,0 +1,30 @@
+"""``edge-classify info``."""
+
+from __future__ import annotations
+
+import click
+
+from ..console import EdgeCommand, json_option, print_json
+
+
+@click.command(cls=EdgeCommand, example="edge-classify info bundle")
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."
+)
+@json_option()
+def info(model: str, fmt: str | None, as_json: bool) -> None:
+    """Show what a model says about itself.
+
+    MODEL is a bundle, a .tflite or .onnx file, a SavedModel or a run directory: its classes and
+    preprocessing, what its output means, its tensors and their quantisation, where it comes from;
+    of a bundle the files in it, too.
+    """
+    from ..inspection import inspect_model
+    from ..inspection_text import format_inspection
+
+    report = inspect_model(model, fmt)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(format_inspection(report))

@@ -1,0 +1,263 @@
+"""What a model says about itself: the description that it carries, and its own tensors.
+
+A ``.tflite`` file is read without an interpreter, a ``.onnx`` file with onnxruntime, a run
+directory as the files that it is; of a SavedModel the tensors need TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .bundle import Bundle, is_bundle
+from .errors import MissingComponent, ModelError, UsageError
+from .files import size_of
+from .manifest import Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
+from .rundir import MODEL, RunDir, looks_like_run
+
+#: Constants smaller than this, or of one axis, are biases, axes and shapes: no weights.
+_WEIGHT_ELEMENTS = 1024
+
+
+#: onnxruntime's names of types where they are not numpy's.
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def inspect_model(path: str | os.PathLike[str], fmt: str | None = None) -> dict[str, Any]:
+    """Everything that a model tells without being run.
+
+    Args:
+        path: Bundle, ``.tflite`` or ``.onnx`` file, SavedModel or run directory.
+        fmt: Which artifact of a bundle; None for its default.
+
+    Returns:
+        JSON object: ``path``, ``kind`` (bundle, tflite, onnx, saved_model or run), ``file``,
+        ``bytes``; ``described`` (whether it carries a description), ``class_names``,
+        ``preprocess``, ``output``, ``about`` (all null without one); ``format``,
+        ``quantization`` (the scheme as its maker calls it), ``weights`` (bytes of each type) and
+        ``activations`` (tensors of each type; both null where the file does not tell); ``inputs``
+        and ``outputs`` (``name``, ``dtype``, ``shape``, ``scale``, ``zero_point``), null with the
+        reason in ``note``; ``heatmap``; ``attached`` (names of files inside a .tflite). Of a bundle
+        ``artifacts``, ``default``, ``versions``, ``source``, ``calibration``, too.
+
+    Raises:
+        UsageError: No such path or format.
+        ModelError: It is no model, or damaged.
+        MissingComponent: onnxruntime is not installed, and nothing is known without it.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise UsageError(f"{os.fspath(path)}: no such model.")
+    report: dict[str, Any] = {"path": os.fspath(path)}
+    if is_bundle(root):
+        return report | _bundle(Bundle.open(root), fmt)
+    if fmt is not None:
+        check_format(fmt)
+        raise UsageError(f"{root}: --format chooses from a bundle, and this is none.")
+    if root.is_dir() and looks_like_run(root):
+        return report | _run(RunDir.open(root))
+    if root.name == MODEL and looks_like_run(root.parent):
+        return report | _run(RunDir.open(root.parent))
+    info, own = _file(root)
+    return report | {"kind": _kind(root), **_described(info), **_named(info), **own}
+
+
+def _bundle(bundle: Bundle, fmt: str | None) -> dict[str, Any]:
+    artifact, file = bundle.file(fmt)
+    manifest = bundle.manifest
+    info = manifest.info_of(artifact)
+    try:
+        embedded, own = _file(file)
+    except MissingComponent as error:
+        embedded, own = None, _unread(file, str(error))
+    if embedded is not None and not info.about:
+        info = ModelInfo(info.class_names, info.preprocess, info.output, embedded.about)
+    return {
+        "kind": "bundle",
+        **_described(info),
+        "format": artifact.format,
+        "quantization": artifact.quantization,
+        **own,
+        "default": manifest.default,
+        "artifacts": [_artifact(entry, manifest) for entry in manifest.artifacts],
+        "versions": dict(manifest.versions),
+        "source": dict(manifest.source),
+        "calibration": dict(manifest.calibration),
+    }
+
+
+def _artifact(artifact: Artifact, manifest: Manifest) -> dict[str, Any]:
+    fields = asdict(artifact)
+    fields["output"] = asdict(manifest.info_of(artifact).output)
+    return fields | {"default": artifact.format == manifest.default}
+
+
+def _run(run: RunDir) -> dict[str, Any]:
+    """A run's tensors are those that its Keras configuration names."""
+    path = run.model_path
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))["config"]
+        first = next(e for e in config["layers"] if e["class_name"] == "InputLayer")["config"]
+        last = np.array(config["output_layers"], object).ravel()[0]
+        shape = first.get("batch_shape") or first["batch_input_shape"]
+    except (OSError, ValueError, KeyError, IndexError, StopIteration, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{path}: damaged, or no Keras 3 model ({error!r}). Train again."
+        ) from error
+    scores = [None, len(run.class_names)]
+    environment = run.environment()
+    return {
+        "kind": "run",
+        **_described(run.info),
+        "format": "keras",
+        "quantization": None,
+        **_unread(path, None),
+        "inputs": [_tensor(str(first["name"]), str(first["dtype"]), shape)],
+        "outputs": [_tensor(str(last), "float32", scores)],
+        "versions": environment.get("versions", {}),
+        "source": {"run": run.path.resolve().name, "metrics": run.metrics()},
+    }
+
+
+def _described(info: ModelInfo | None) -> dict[str, Any]:
+    if info is None:
+        names = ("class_names", "preprocess", "output", "about", "heatmap")
+        return {"described": False} | dict.fromkeys(names)
+    output = asdict(info.output)
+    heatmap = output.pop("heatmap")
+    return {
+        "described": True,
+        "class_names": list(info.class_names),
+        "preprocess": asdict(info.preprocess),
+        "output": output,
+        "about": dict(info.about),
+        "heatmap": heatmap,
+    }
+
+
+def _named(info: ModelInfo | None) -> dict[str, Any]:
+    about: Mapping[str, Any] = {} if info is None else info.about
+    return {"format": about.get("format"), "quantization": about.get("quantization")}
+
+
+def _kind(path: Path) -> str:
+    return {".tflite": "tflite", ".onnx": "onnx"}.get(path.suffix, "saved_model")
+
+
+def _file(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
+    """The description inside a model file, and what is read off the file itself."""
+    if path.suffix == ".tflite":
+        return _tflite(path)
+    if path.suffix == ".onnx":
+        return _onnx(path)
+    if (path / "saved_model.pb").is_file():
+        return _saved_model(path)
+    raise ModelError(
+        f"{path}: not a model. Expected a bundle, a .tflite or .onnx file, "
+        "a SavedModel folder or a run directory."
+    )
+
+
+def _unread(path: Path, note: str | None) -> dict[str, Any]:
+    nothing = dict.fromkeys(("inputs", "outputs", "weights", "activations", "attached"))
+    return {"file": path.name, "bytes": size_of(path), **nothing, "note": note}
+
+
+def _tensor(name: str, dtype: str, shape: Any, scale: float = 0.0, zero: int = 0) -> dict[str, Any]:
+    sides = [n if isinstance(n, int) and n >= 0 else None for n in shape]
+    quantization = {"scale": scale, "zero_point": zero} if scale else dict.fromkeys(_QUANTIZED)
+    return {"name": name, "dtype": dtype, "shape": sides, **quantization}
+
+
+_QUANTIZED = ("scale", "zero_point")
+
+
+def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
+    from .backends.litert import check_header, read_embedded
+    from .backends.tflite_graph import Graph
+
+    check_header(str(path))
+    graph = Graph(path.read_bytes(), str(path))
+
+    def tensors(indices: tuple[int, ...]) -> list[dict[str, Any]]:
+        found = [graph.tensors[index] for index in indices]
+        return [
+            _tensor(
+                t.name,
+                "unknown" if t.dtype is None else t.dtype.name,
+                t.signature,
+                *((float(t.scales[0]), int(t.zero_points[0])) if t.scales.size == 1 else ()),
+            )
+            for t in found
+        ]
+
+    weights: Counter[str] = Counter()
+    constants = graph.constants()
+    for constant in constants:
+        size = int(np.prod(constant.shape))
+        if size >= _WEIGHT_ELEMENTS and constant.dtype is not None and len(constant.shape) > 1:
+            channels = " per-channel" if constant.scales.size > 1 else ""
+            weights[constant.dtype.name + channels] += size * constant.dtype.itemsize
+    kept = {id(constant) for constant in constants}
+    types = Counter(
+        t.dtype.name for t in graph.tensors if t.dtype is not None and id(t) not in kept
+    )
+    info = read_embedded(path)
+    named = None if info is None else info.output.heatmap
+    head = graph.head() if named is None else None
+    own = _unread(path, None) | {
+        "inputs": tensors(graph.inputs),
+        "outputs": tensors(graph.outputs),
+        "weights": dict(weights.most_common()),
+        "activations": dict(types.most_common()),
+        "attached": _attached(path),
+    }
+    return info, own | _heatmap(named or (None if head is None else graph.spec(head)))
+
+
+def _attached(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except zipfile.BadZipFile:
+        return []
+
+
+def _heatmap(spec: HeatmapSpec | None) -> dict[str, Any]:
+    return {} if spec is None else {"heatmap": asdict(spec)}
+
+
+def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
+    from .backends.onnx import OnnxBackend
+
+    backend = OnnxBackend(path, threads=1)
+    own = _unread(path, None)
+    for side, values in zip(("inputs", "outputs"), backend.tensors(), strict=True):
+        own[side] = [_tensor(name, _DTYPES.get(kind, kind), shape) for name, kind, shape in values]
+    return backend.embedded, own | _heatmap(backend.heatmap)
+
+
+def _saved_model(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
+    from .backends.full_model import SERVE_SIGNATURE, load_saved_model, read_embedded, signature
+
+    own = _unread(path, None)
+    try:
+        serve = signature(load_saved_model(path), SERVE_SIGNATURE, str(path))
+    except MissingComponent as error:
+        return read_embedded(path), own | {"note": str(error)}
+    sides = {
+        "inputs": serve.structured_input_signature[1],
+        "outputs": serve.structured_outputs,
+    }
+    for side, specs in sides.items():
+        own[side] = [_tensor(n, s.dtype.name, s.shape.as_list()) for n, s in specs.items()]
+    return read_embedded(path), own

@@ -18,12 +18,15 @@ from edge_runtime.files import refuse_existing
 
 from .formats.registry import ALL, DEFAULT_FORMATS, FORMATS
 from .options import (
+    DEFAULT_AGREEMENT,
+    DEFAULT_MAX_DROP,
     DEFAULT_OPSET,
     DEFAULT_PHOTOS,
     INT8_IO,
     OPSETS,
     ExportOptions,
     parse_batch,
+    parse_drop,
 )
 
 
@@ -76,6 +79,21 @@ def cli() -> None:
     help="Input and output of tflite-int8.",
 )
 @click.option(
+    "--max-drop",
+    default=f"{DEFAULT_MAX_DROP:g}",
+    show_default=True,
+    metavar="POINTS|none",
+    help="Percentage points of accuracy that tflite-int8 may lose; layers that cost more stay in "
+    "float. `none`: plain int8, whatever it loses.",
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_AGREEMENT,
+    show_default=True,
+    help="Share of photos on which tflite-int8 must answer as the network does.",
+)
+@click.option(
     "--calibration-photos",
     type=click.IntRange(1),
     default=DEFAULT_PHOTOS,
@@ -102,6 +120,8 @@ def bundle(
     logits: bool,
     opset: int,
     int8_io: str,
+    max_drop: str,
+    min_agreement: float,
     calibration_photos: int,
     seed: int,
     data: str | None,
@@ -129,6 +149,8 @@ def bundle(
         logits=logits,
         opset=opset,
         int8_io=int8_io,
+        max_drop=parse_drop(max_drop),
+        min_agreement=min_agreement,
         calibration_photos=calibration_photos,
         seed=seed,
         license=license,

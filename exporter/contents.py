@@ -53,16 +53,19 @@ class Origin:
         output = replace(self.run.info.output, kind=self.options.scores)
         return replace(self.run.info, output=output)
 
-    def info(self, fmt: str, heatmap: HeatmapSpec | None = None) -> ModelInfo:
+    def info(
+        self, fmt: str, heatmap: HeatmapSpec | None = None, quantization: str | None = None
+    ) -> ModelInfo:
         """The description of one file.
 
         Args:
             fmt: Its format.
             heatmap: Where it keeps what a heat map is made of.
+            quantization: Its scheme, where it is another than the format's usual one.
         """
         about: dict[str, Any] = {
             "format": fmt,
-            "quantization": FORMATS[fmt].quantization(self.options),
+            "quantization": quantization or FORMATS[fmt].quantization(self.options),
             "run": self.name,
             "weights_sha256": self.weights,
             "versions": dict(self.versions),
@@ -99,6 +102,7 @@ def manifest(
             passed=row["passed"],
             parity={key: row[key] for key in FIGURES},
             output=infos[row["format"]].output,
+            recipe=row.get("recipe", {}),
         )
         for row in report.artifacts
         if row["file"] is not None
@@ -124,6 +128,8 @@ def _source(origin: Origin) -> dict[str, Any]:
             "logits": options.logits,
             "opset": options.opset,
             "int8_io": options.int8_io,
+            "max_drop": options.max_drop,
+            "min_agreement": options.min_agreement,
         },
     }
     if options.license:

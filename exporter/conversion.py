@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from edge_runtime.errors import ChildDied, EdgeError, ModelError, SystemFailure
 from edge_runtime.manifest import artifact_name
 from edge_runtime.rundir import RunDir
 
+from .formats.job import Judging
 from .options import ExportOptions
 
 #: The child that loads TensorFlow.
@@ -30,6 +32,15 @@ _ENVIRONMENT = {
 }
 
 _SIGKILL = "SIGKILL"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One format, converted."""
+
+    file: Path  #: the plain file or folder
+    #: ``quantization``, ``recipe`` and ``trail``, where the format chose between several ways
+    notes: Mapping[str, Any]
 
 
 class Converter:
@@ -102,15 +113,18 @@ class Converter:
         request = {"pixels": pixels, "photos": list(photos), "classes": list(classes)}
         return self._array("Grad-CAM", {"do": "explain", **request})
 
-    def convert(self, fmt: str, calibration: Path | None = None) -> Path:
+    def convert(
+        self, fmt: str, calibration: Path | None = None, judging: Judging | None = None
+    ) -> Converted:
         """Write one format.
 
         Args:
             fmt: A key of :data:`exporter.formats.registry.FORMATS`.
             calibration: ``.npy`` of uint8 (n, height, width, 3), for formats that calibrate.
+            judging: Photos that it is judged on, for formats that choose between several ways.
 
         Returns:
-            The plain file or folder, without a description.
+            The plain file or folder, without a description, and what is to be said of it.
 
         Raises:
             ModelError: The converter failed or died, or its file needs more than a plain
@@ -118,9 +132,16 @@ class Converter:
             SystemFailure: Disk full, or the converter was killed, most likely for memory.
         """
         target = self._work / f"plain-{artifact_name(fmt)}"
-        request = {"do": "convert", "format": fmt, "target": target, "calibration": calibration}
-        self._ask(fmt, request)
-        return target
+        request: dict[str, Any] = {
+            "do": "convert",
+            "format": fmt,
+            "target": target,
+            "calibration": calibration,
+        }
+        if judging is not None:
+            pixels = os.fspath(judging.pixels.absolute())
+            request["judging"] = {**asdict(judging), "pixels": pixels}
+        return Converted(target, self._ask(fmt, request))
 
     def _array(self, what: str, request: Mapping[str, Any]) -> np.ndarray:
         out = self._work / "answer.npy"

@@ -17,7 +17,7 @@ from edge_runtime.child import serve_session
 from edge_runtime.errors import ModelError
 from edge_runtime.manifest import ModelInfo
 
-from .formats.job import Job
+from .formats.job import Job, Judging
 from .formats.registry import FORMATS
 from .formats.source import Source
 from .network import Network
@@ -100,22 +100,34 @@ class Worker:
         np.save(out, np.stack(maps).astype(np.float32))
         return {}
 
-    def convert(self, format: str, target: str, calibration: str | None = None) -> dict[str, Any]:
+    def convert(
+        self,
+        format: str,
+        target: str,
+        calibration: str | None = None,
+        judging: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Write one format, without its description.
 
         Args:
             format: A key of :data:`exporter.formats.registry.FORMATS`.
             target: File or folder to write.
             calibration: ``.npy`` of uint8 (n, height, width, 3), for formats that calibrate.
+            judging: ``pixels``, ``labels`` and ``validation`` of
+                :class:`exporter.formats.job.Judging`.
 
         Returns:
-            Nothing.
+            As :meth:`exporter.formats.registry.Format.convert`.
         """
         source = self._opened()
         photos = None if calibration is None else Path(calibration)
-        job = Job(format, source, Path(target), source.options, photos)
-        FORMATS[format].convert(job)
-        return {}
+        judges = None
+        if judging is not None:
+            labels = tuple(judging["labels"])
+            judges = Judging(Path(judging["pixels"]), labels, judging["validation"])
+        return FORMATS[format].convert(
+            Job(format, source, Path(target), source.options, photos, judges)
+        )
 
     def _reference(self) -> Reference:
         if self._answers is None:

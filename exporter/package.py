@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from edge_runtime.manifest import (
 )
 from edge_runtime.rundir import SPLIT, RunDir, SplitRow, write_json
 
-from .calibration import choose_photos, warn_if_few
+from .calibration import choose_judges, choose_photos, warn_if_few
 from .contents import Origin, manifest
-from .conversion import Converter
+from .conversion import Converted, Converter
 from .evidence import Truth, examine, gather
+from .formats.job import Judging
 from .formats.registry import FORMATS, choose_formats, require
 from .heatmaps import heatmap_spec
 from .metadata.describe import describe
@@ -42,6 +43,20 @@ from .thresholds import THRESHOLDS, is_float
 _log = logging.getLogger("exporter")
 
 _CALIBRATION = "calibration.npy"
+_JUDGING = "judging.npy"
+
+#: The format that chooses between several ways of quantising.
+_LADDER = "tflite-int8"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The photos of a run that an export needs."""
+
+    validation: list[SplitRow]
+    calibration: list[SplitRow]  #: training photos; none if no format calibrates
+    judging: list[SplitRow]  #: none if nothing is chosen between
+    judging_validation: int  #: how many of ``judging``, the first ones, are validation photos
 
 
 def export_bundle(
@@ -88,22 +103,26 @@ def export_bundle(
         tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as name,
     ):
         work = Path(name)
-        validation, training = _rows(run, wanted, options, data)
+        chosen = _rows(run, wanted, options, data)
         _log.info("opening the model")
         with Converter(run, options, work) as converter:
-            truth = gather(run, converter, validation, work)
-            drawn = _calibration(run, training, work)
+            truth = gather(run, converter, chosen.validation, work)
+            drawn = _calibration(run, chosen.calibration, work)
+            judging = _judging(run, chosen, work)
             origin = Origin.of(run, options)
             rows, infos, examined = {}, {}, {}
             for fmt in sorted(wanted, key=_memory_first):
                 photos = work / _CALIBRATION if FORMATS[fmt].calibrates else None
-                plain, info = _convert(fmt, converter, photos, origin, truth)
+                judges = judging if fmt == _LADDER else None
+                converted, info = _convert(fmt, converter, photos, judges, origin, len(truth))
+                plain = converted.file
                 found = examine(truth, fmt, plain, info, described=False)
                 file = folder / artifact_name(fmt)
                 infos[fmt] = info if found.output is None else replace(info, output=found.output)
                 describe(plain, file, infos[fmt], origin.name)
                 _discard(plain)
-                rows[fmt] = _row(fmt, file, found.figures, infos[fmt], accepted=fmt in accept)
+                row = _row(fmt, file, found.figures, infos[fmt], accepted=fmt in accept)
+                rows[fmt] = {**row, **_trail(converted.notes)}
                 examined[fmt] = found
             report = _report([rows[fmt] for fmt in wanted], truth, out)
             for line in report.warnings():
@@ -130,24 +149,39 @@ def _rows(
     wanted: Sequence[str],
     options: ExportOptions,
     data: str | os.PathLike[str] | None,
-) -> tuple[list[SplitRow], list[SplitRow]]:
-    """The validation photos, and the training photos to calibrate with (none if no format does)."""
-    validation = run.split("val")
+) -> _Rows:
+    validation, training = run.split("val"), run.split("train")
     if not validation:
         raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
-    unknown = {row.label for row in validation} - set(run.class_names)
+    unknown = {row.label for row in (*validation, *training)} - set(run.class_names)
     if unknown:
         raise ModelError(
             f"{run.path / SPLIT}: names classes that the run does not know: "
             f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
         )
-    training = []
+    calibration: list[SplitRow] = []
+    judging: list[SplitRow] = []
+    count = 0
     if any(FORMATS[fmt].calibrates for fmt in wanted):
-        training = choose_photos(run.split("train"), options.calibration_photos, options.seed)
+        calibration = choose_photos(training, options.calibration_photos, options.seed)
+    if _LADDER in wanted and options.max_drop is not None:
+        judging, count = choose_judges(validation, training, calibration, options.seed)
     if data is not None:
-        moved = find_moved([*validation, *training], Path(data))
-        validation, training = moved[: len(validation)], moved[len(validation) :]
-    return validation, training
+        moved = iter(find_moved([*validation, *calibration, *judging], Path(data)))
+        validation, calibration, judging = (
+            [next(moved) for _ in rows] for rows in (validation, calibration, judging)
+        )
+    return _Rows(validation, calibration, judging, count)
+
+
+def _judging(run: RunDir, chosen: _Rows, work: Path) -> Judging | None:
+    if not chosen.judging:
+        return None
+    photos = load_photos(chosen.judging, run.info.preprocess, work / _JUDGING)
+    labels = tuple(run.class_names.index(row.label) for row in photos.rows)
+    first = {row.path for row in chosen.judging[: chosen.judging_validation]}
+    count = sum(row.path in first for row in photos.rows)  # some may not have been readable
+    return Judging(work / _JUDGING, labels, count)
 
 
 def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | None:
@@ -159,19 +193,30 @@ def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | 
 
 
 def _convert(
-    fmt: str, converter: Converter, calibration: Path | None, origin: Origin, truth: Truth
-) -> tuple[Path, ModelInfo]:
+    fmt: str,
+    converter: Converter,
+    calibration: Path | None,
+    judging: Judging | None,
+    origin: Origin,
+    photos: int,
+) -> tuple[Converted, ModelInfo]:
     """Convert one format; gives the plain file, and what it has to say about itself."""
     start = time.monotonic()
-    plain = converter.convert(fmt, calibration)
+    converted = converter.convert(fmt, calibration, judging)
     _log.info(
         "%-14s  converted in %.0f s, %.1f MB; comparing on %d photos",
         fmt,
         time.monotonic() - start,
-        size_of(plain) / 1e6,
-        len(truth),
+        size_of(converted.file) / 1e6,
+        photos,
     )
-    return plain, origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
+    heatmap = heatmap_spec(fmt, converted.file, converter.heatmap)
+    return converted, origin.info(fmt, heatmap, converted.notes.get("quantization"))
+
+
+def _trail(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of how its file was chosen."""
+    return {key: notes[key] for key in ("recipe", "trail") if key in notes}
 
 
 def _discard(path: Path) -> None:

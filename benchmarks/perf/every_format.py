@@ -91,7 +91,7 @@ def convert_all(
         expected = converter.scores(compared, _PHOTOS)
         for fmt in sorted(formats, key=lambda fmt: not fmt.startswith("onnx")):  # memory first
             try:
-                plain = converter.convert(fmt, calibration)
+                plain = converter.convert(fmt, calibration).file
                 info = origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
                 file = work / artifact_name(fmt)
                 describe(plain, file, info, origin.name)

@@ -15,6 +15,22 @@ from .source import Source
 
 
 @dataclass(frozen=True)
+class Judging:
+    """Photos that quantised files are judged on; calibration does not see them.
+
+    Attributes:
+        pixels: ``.npy`` of uint8 (n, height, width, 3).
+        labels: True class indices, n of them.
+        validation: How many of them, the first ones, are validation photos; the others are training
+            photos.
+    """
+
+    pixels: Path
+    labels: tuple[int, ...]
+    validation: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One format to write, in the converting process."""
 
@@ -23,6 +39,7 @@ class Job:
     target: Path  #: file or folder to write
     options: ExportOptions
     calibration: Path | None = None  #: ``.npy`` of uint8 (n, height, width, 3)
+    judging: Judging | None = None  #: for formats that choose between several ways
 
     def photos(self) -> Any:
         """The photos to calibrate with, uint8 (n, height, width, 3), mapped from disk.

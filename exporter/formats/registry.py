@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import UsageError, missing_package
 from edge_runtime.manifest import FORMAT_SUFFIXES, check_format
@@ -22,6 +22,7 @@ _TENSORFLOW = ("tensorflow", "tensorflow")
 _LITERT = (("ai_edge_litert", "ai-edge-litert"), ("flatbuffers", "flatbuffers"))
 _ONNX = (("onnx", "onnx"), ("onnxruntime", "onnxruntime"), ("tf2onnx", "tf2onnx"))
 _QUANTIZER = ("ai_edge_quantizer", "ai-edge-quantizer")
+_SCIPY = ("scipy", "scipy")
 
 ALL = "all"
 
@@ -45,15 +46,19 @@ class Format:
         """:attr:`scheme` of a file that was written with these options."""
         return self.scheme.format(io=options.int8_io)
 
-    def convert(self, job: Job) -> None:
+    def convert(self, job: Job) -> dict[str, Any]:
         """Write the plain file; in the converting process.
+
+        Returns:
+            What is to be said of it beyond :meth:`quantization`: ``quantization``, ``recipe`` and
+            ``trail`` of :class:`exporter.quantize.ladder.Chosen`; mostly nothing.
 
         Raises:
             ModelError: The converter failed, or its file needs more than a plain interpreter.
         """
         module = importlib.import_module(f".{self.name.replace('-', '_')}", __package__)
-        converter: Callable[[Job], None] = module.convert
-        converter(job)
+        converter: Callable[[Job], dict[str, Any] | None] = module.convert
+        return converter(job) or {}
 
 
 FORMATS: dict[str, Format] = {

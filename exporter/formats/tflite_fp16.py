@@ -9,13 +9,27 @@ from typing import Any
 
 from . import tflite
 from .job import Job
+from .source import Source
 
 
 def convert(job: Job) -> None:
     """Write the file."""
+    job.target.write_bytes(float16(job.source, job.format))
+
+
+def float16(source: Source, fmt: str) -> bytes:
+    """The TFLite flatbuffer.
+
+    Args:
+        source: The model.
+        fmt: Name of the format that is written, for messages.
+
+    Raises:
+        ModelError: The converter failed.
+    """
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
-    job.target.write_bytes(tflite.convert(job.source, job.format, configure))
+    return tflite.convert(source, fmt, configure)

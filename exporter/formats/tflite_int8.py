@@ -1,4 +1,4 @@
-"""TFLite in integers throughout: int8 weights and activations.
+"""TFLite in integers: int8 weights and activations, as far down as the answers hold.
 
 Weights per-channel and symmetric, activations per-tensor and affine, as in the TFLite 8-bit
 quantisation specification (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec).
@@ -8,13 +8,46 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import tflite
 from .job import Job
+from .tflite_graph import check
 
 
-def convert(job: Job) -> None:
-    """Write the file, quantised as :func:`plain` does."""
-    job.target.write_bytes(plain(job))
+def convert(job: Job) -> dict[str, Any]:
+    """Write the file: as :func:`plain` does, or, with ``--max-drop``, as the ladder chooses.
+
+    Returns:
+        ``quantization``, ``recipe`` and ``trail`` of :class:`exporter.quantize.ladder.Chosen`.
+
+    Raises:
+        ModelError: The converter failed, or no way of quantising holds.
+    """
+    options = job.options
+    if options.max_drop is None or job.judging is None:
+        job.target.write_bytes(plain(job))
+        return {}
+    from ..quantize.ladder import Ladder, Photos, Rule
+    from .tflite_fp16 import float16
+
+    pixels = np.load(job.judging.pixels, mmap_mode="r")
+    labels = np.array(job.judging.labels)
+    ladder = Ladder(
+        job.source.tflite().read_bytes(),
+        Photos(job.photos(), pixels[: len(labels)], labels, job.judging.validation),
+        Rule(options.max_drop / 100, options.min_agreement),
+        options.int8_io,
+        options.logits,
+    )
+    chosen = ladder.climb(lambda: plain(job), lambda: float16(job.source, job.format))
+    check(chosen.model, job.format, options.batch)
+    job.target.write_bytes(chosen.model)
+    return {
+        "quantization": chosen.quantization,
+        "recipe": chosen.recipe,
+        "trail": chosen.trail,
+    }
 
 
 def plain(job: Job) -> bytes:

@@ -66,8 +66,7 @@ class Graph:
 
     def name(self, tensor: int) -> str:
         """Name of a tensor."""
-        name: bytes = self.tensors[tensor].name
-        return name.decode()
+        return str(self.tensors[tensor].name.decode())
 
     def result(self, operator: Any) -> str:
         """Name of the tensor that an operator gives."""

@@ -1,19 +1,22 @@
 """The ladder: from the fastest way of quantising to the safest, until one loses little enough.
 
-1. full int8 as TensorFlow's converter makes it, with the smallest and largest activations;
-2. full int8 with ranges that keep the error small (:mod:`.ranges`);
-3. the same with reconstructed weights (:mod:`.reconstruct`);
-4. the same with the most sensitive units in float32 (:mod:`.units`), as few as needed;
-5. int8 weights alone; 6. float16 weights.
+1. full int8: as TensorFlow's converter makes it, with the smallest and largest activations; with
+   ranges that keep the error small (:mod:`.ranges`); and with reconstructed weights
+   (:mod:`.reconstruct`). On the device these three cost the same, so of those that hold the one
+   that changes the logits least is taken;
+2. the last of them with the most sensitive units in float32 (:mod:`.units`), as few as needed;
+3. int8 weights alone;
+4. float16 weights.
 
-Every rung is judged on photos that calibration did not see (:mod:`.judge`).
+Every rung is judged on photos that calibration did not see (:mod:`.judge`). Nothing depends on the
+time that something took, so that the same run always gives the same file.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +31,7 @@ from .judge import CONFIDENCE, Verdict, judge
 from .measure import Interpreter, answers, batches
 from .ranges import Ranges
 from .reconstruct import reconstruct
-from .units import Unit, noise, rank, results_of
+from .units import Unit, cut, noise, rank, results_of
 
 _log = logging.getLogger("exporter")
 
@@ -38,6 +41,9 @@ _QUICK = 32
 #: Units that are tried in float32 first; between the last that fails and the first that holds, the
 #: smallest number that holds is looked for.
 _COUNTS = (2, 4, 8, 16, 32)
+
+#: With more of the network's work than this in float32, a mixed file is hardly faster than float32.
+_MOST_WORK = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,9 @@ class Rule:
             "text": (
                 f"On {len(photos.labels)} photos that calibration did not see, the drop and the "
                 f"{CONFIDENCE:.0%} upper bound of the expected drop are at most "
-                f"{100 * self.max_drop:g} points; the agreement, and what is to be expected of it at "
-                f"the {CONFIDENCE:.0%} bound from the {photos.validation} validation photos' "
-                f"margins, are at least {self.min_agreement:.1%}."
+                f"{100 * self.max_drop:g} points; the agreement, and what is to be expected of it "
+                f"from the margins of the {photos.validation} validation photos, are at least "
+                f"{self.min_agreement:.1%}."
             ),
         }
 
@@ -106,7 +112,7 @@ class _Rung:
     name: str
     model: bytes  #: with the input and output that were asked for
     quantization: str
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any]
 
 
 class Ladder:
@@ -142,40 +148,40 @@ class Ladder:
         Raises:
             ModelError: Not even the last rung holds.
         """
-        held: _Rung | None = None
-        for step in (
-            lambda: _Rung("full int8", plain(), _full("min-max"), {"ranges": ranging.RULES[0]}),
-            lambda: self._mixed("full int8, chosen ranges", self._float32, 0),
-            lambda: self._reconstructed(0),
-        ):
-            held = self._try(step())
-            if held is not None:
-                break
-        held = held or self._fewest_in_float()
-        if held is None:
-            held = self._try(
+        io = f"{self._int8_io} input and output"
+        held = (
+            self._best_of(
+                lambda: _Rung("full int8, min-max", plain(), f"{_full('min-max')}; {io}", {}),
+                lambda: self._mixed("full int8, chosen ranges", self._float32, 0),
+                lambda: self._reconstructed(0),
+            )
+            or self._fewest_in_float()
+            or self._try(
                 _Rung(
                     "weight-only int8",
                     self._with_io(weights_only(self._float32)),
-                    f"weight-only int8: weights per-channel behind DEQUANTIZE, float32 arithmetic, "
-                    f"{self._int8_io} input and output",
+                    "weight-only int8: weights per-channel behind DEQUANTIZE, float32 arithmetic; "
+                    f"{io}",
+                    {},
                 )
             )
-        if held is None:
-            held = self._try(
+            or self._try(
                 _Rung(
                     "float16 weights",
                     self._with_io(float16()),
-                    f"float16 weights, float32 arithmetic, {self._int8_io} input and output",
+                    f"float16 weights, float32 arithmetic; {io}",
+                    {},
                 )
             )
+        )
         if held is None:
             raise ModelError(
                 "tflite-int8: no way of quantising holds --max-drop "
                 f"{100 * self._rule.max_drop:g}, not even float16 weights. Allow a larger drop, or "
                 "leave tflite-int8 out."
             )
-        self._trail[-1]["chosen"] = True
+        for entry in self._trail:
+            entry["chosen"] = entry["rung"] == held.name
         recipe = {"rung": held.name, **held.recipe, "rule": self._rule.to_dict(self._photos)}
         return Chosen(held.model, held.quantization, recipe, self._trail)
 
@@ -204,18 +210,28 @@ class Ladder:
         )
         return [unit for unit, cost in costs if cost > 0], ranges
 
+    def _best_of(self, *rungs: Callable[[], _Rung]) -> _Rung | None:
+        """Of the rungs that hold, the one that changes the logits least."""
+        best, least = None, float("inf")
+        for make in rungs:
+            rung = make()
+            if self._try(rung) is not None and self._trail[-1]["noise"] < least:
+                best, least = rung, self._trail[-1]["noise"]
+        return best
+
     def _fewest_in_float(self) -> _Rung | None:
         """The rung with the fewest units in float32 that holds; None if too many would have to."""
-        ranking = self._ranked[0]
+        ranking, all_work = self._ranked[0], sum(unit.work for unit in cut(self._bare))
         failed, found, held = 0, 0, None
-        for count in (count for count in _COUNTS if count < len(ranking)):
+        for count in _COUNTS:
+            work = sum(unit.work for unit in ranking[:count])
+            if count >= len(ranking) or work > _MOST_WORK * all_work:
+                return None
             held = self._try(self._reconstructed(count))
             if held is not None:
                 found = count
                 break
             failed = count
-            if not self._faster():
-                return None
         while held is not None and found - failed > 1:
             count = (found + failed) // 2
             fewer = self._try(self._reconstructed(count))
@@ -223,17 +239,7 @@ class Ladder:
                 failed = count
             else:
                 found, held = count, fewer
-        if held is not None:  # the chosen one stands last in the trail
-            self._trail.sort(key=lambda entry: entry["rung"] == held.name)
         return held
-
-    def _faster(self) -> bool:
-        """Whether the last rung is still faster than float32; if not, more float32 is no help."""
-        return bool(self._trail[-1]["ms"] < self._float_ms)
-
-    @cached_property
-    def _float_ms(self) -> float:
-        return self._milliseconds(self._float32)
 
     def _reconstructed(self, count: int) -> _Rung:
         ranking, ranges = self._ranked

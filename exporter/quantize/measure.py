@@ -94,7 +94,8 @@ class Interpreter:
         scale, zero_point = self._input["quantization"]
         limits = np.iinfo(dtype)
         steps = np.round(pixels / np.float32(scale)) + zero_point
-        return np.clip(steps, limits.min, limits.max).astype(dtype)
+        prepared: np.ndarray = np.clip(steps, limits.min, limits.max).astype(dtype)
+        return prepared
 
     def _values(self, entry: Mapping[str, Any]) -> np.ndarray:
         values: np.ndarray = self._interpreter.get_tensor(entry["index"])

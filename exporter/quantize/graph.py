@@ -31,7 +31,7 @@ class Graph:
         self.schema = import_schema()
         self.model = self.schema.ModelT.InitFromObj(self.schema.Model.GetRootAs(model))
         self._graph = self.model.subgraphs[0]
-        self._kinds = {
+        self._kinds: dict[int, str] = {
             value: name
             for name, value in vars(self.schema.BuiltinOperator).items()
             if isinstance(value, int)
@@ -61,12 +61,11 @@ class Graph:
 
     def kind(self, operator: Any) -> str:
         """Name of an operator, e.g. ``CONV_2D``."""
-        code = self.model.operatorCodes[operator.opcodeIndex]
-        return self._kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        return self._kinds[self._code(self.model.operatorCodes[operator.opcodeIndex])]
 
     def name(self, tensor: int) -> str:
         """Name of a tensor."""
-        return str(self.tensors[tensor].name.decode())
+        return bytes(self.tensors[tensor].name).decode()
 
     def result(self, operator: Any) -> str:
         """Name of the tensor that an operator gives."""

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..converting import converting
+from edge_runtime.errors import EdgeError, ModelError, first_line
+from edge_runtime.quiet import quiet_stderr
+
 from ..formats.tflite_buffers import inline
 from ..formats.tflite_int8w import import_quantizer
 from .graph import Graph
@@ -33,8 +35,9 @@ def full_integer(model: bytes, ranges: Ranges, in_float: Collection[str] = ()) -
         in_float: Operators that stay in float32, by the names of the tensors that they give.
 
     Returns:
-        The flatbuffer; its input and output are int8, or float32 where the first or the last
-        operator stays in float32.
+        The file; its input and output are int8, or float32 where the first or the last operator
+        stays in float32. Its constants may lie behind the flatbuffer, see
+        :func:`exporter.formats.tflite_buffers.inline`; :func:`set_io` moves them into it.
 
     Raises:
         ModelError: The quantiser failed.
@@ -67,10 +70,15 @@ def weights_only(model: bytes) -> bytes:
 
 def _quantized(model: bytes, rules: list[dict[str, Any]], seen: dict[str, Any] | None) -> bytes:
     quantizer, _ = import_quantizer()
-    with converting("tflite-int8"), contextlib.redirect_stdout(io.StringIO()):
-        work = quantizer.Quantizer(model)
-        work.load_quantization_recipe(rules)
-        return inline(bytes(work.quantize(seen).quantized_model))
+    try:
+        with quiet_stderr(), contextlib.redirect_stdout(io.StringIO()):
+            work = quantizer.Quantizer(model)
+            work.load_quantization_recipe(rules)
+            return bytes(work.quantize(seen).quantized_model)
+    except (EdgeError, MemoryError):
+        raise
+    except Exception as error:  # it raises anything
+        raise ModelError(f"tflite-int8: the quantiser failed ({first_line(error)}).") from error
 
 
 def set_io(model: bytes, dtype: str, logits: tuple[float, float] | None) -> bytes:
@@ -84,7 +92,7 @@ def set_io(model: bytes, dtype: str, logits: tuple[float, float] | None) -> byte
     Returns:
         The flatbuffer; a uint8 or int8 input has one step a grey level.
     """
-    graph = Graph(model)
+    graph = Graph(inline(model))
     kinds = graph.schema.TensorType
     wanted = getattr(kinds, dtype.upper())
     for tensor, first in ((graph.input, True), (graph.output, False)):

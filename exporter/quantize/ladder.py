@@ -24,6 +24,7 @@ import numpy as np
 
 from edge_runtime.errors import ModelError
 
+from ..formats.tflite_buffers import inline
 from . import ranges as ranging
 from .graph import Graph, without_softmax
 from .integers import full_integer, set_io, weights_only
@@ -36,7 +37,7 @@ from .units import Unit, cut, noise, rank, results_of
 _log = logging.getLogger("exporter")
 
 #: Photos that ways to choose ranges are compared on, and that units are ranked on.
-_QUICK = 32
+_QUICK = 24
 
 #: Units that are tried in float32 first; between the last that fails and the first that holds, the
 #: smallest number that holds is looked for.
@@ -312,7 +313,7 @@ class Ladder:
         return judge(self._exact, found, self._photos.labels, self._photos.validation)
 
     def _milliseconds(self, model: bytes) -> float:
-        network = Interpreter(model, threads=1)
+        network = Interpreter(model)
         return network.milliseconds(next(batches(self._quick, network.batch))[0])
 
 
@@ -322,7 +323,7 @@ def _full(how: str) -> str:
 
 def _logits_of(model: bytes) -> bytes:
     """A quantised file without its softmax and what stands behind it."""
-    graph = Graph(model)
+    graph = Graph(inline(model))
     last = [o for o in graph.operators if graph.kind(o) == "SOFTMAX"]
     if not last:
         return model

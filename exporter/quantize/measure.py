@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +17,11 @@ from edge_runtime.quiet import quiet_stderr
 
 #: Bins of a histogram: eight for each of the 256 steps that an activation will have.
 BINS = 2048
+
+#: Runs of photos that are worked on at the same time, as far as there are cores.
+_CHUNKS = 4
+
+_T = TypeVar("_T")
 
 #: Repetitions of a timing, after as many that warm up; the median counts.
 _REPEATS = 15
@@ -26,12 +34,11 @@ class Interpreter:
         batch: Photos that it takes at once.
     """
 
-    def __init__(self, model: bytes, threads: int | None = None, inside: bool = False) -> None:
-        """Load a file.
+    def __init__(self, model: bytes, inside: bool = False) -> None:
+        """Load a file, to be run by one thread.
 
         Args:
             model: The flatbuffer.
-            threads: Interpreter threads; None for the usable cores, at most 4.
             inside: Whether :meth:`tensor` is wanted; every tensor is kept then.
         """
         from ai_edge_litert import interpreter
@@ -40,7 +47,7 @@ class Interpreter:
         with quiet_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the memory that keeping tensors takes
             self._interpreter = interpreter.Interpreter(
-                model_content=model, num_threads=threads or default_threads(), **options
+                model_content=model, num_threads=1, **options
             )
             self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]
@@ -68,10 +75,6 @@ class Interpreter:
     def tensor(self, name: str) -> np.ndarray:
         """Values of a tensor by its name, float32, dequantised."""
         return self._values(self._known[name])
-
-    def names(self) -> set[str]:
-        """Names of all tensors."""
-        return set(self._known)
 
     def milliseconds(self, pixels: np.ndarray) -> float:
         """Median time of one inference, in milliseconds.
@@ -118,29 +121,62 @@ def batches(pixels: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
 
 def answers(model: bytes, pixels: np.ndarray) -> np.ndarray:
     """What a file gives for photos: float32 (n, classes)."""
-    network = Interpreter(model)
-    found = []
-    for part, count in batches(pixels, network.batch):
-        network.run(part)
-        found.append(network.answer().reshape(len(part), -1)[:count].copy())
-    return np.concatenate(found)
+
+    def chunk(part: np.ndarray, _: int) -> np.ndarray:
+        network = Interpreter(model)
+        found = []
+        for group, count in batches(part, network.batch):
+            network.run(group)
+            found.append(network.answer().reshape(len(group), -1)[:count].copy())
+        return np.concatenate(found)
+
+    return np.concatenate(_in_chunks(chunk, pixels))
 
 
 def inside(
-    model: bytes, pixels: np.ndarray, names: Sequence[str], look: Callable[[str, np.ndarray], None]
-) -> None:
-    """Show a function the values of tensors for every photo.
+    model: bytes,
+    pixels: np.ndarray,
+    names: Sequence[str],
+    digest: Callable[[str, int, np.ndarray], _T],
+    join: Callable[[_T, _T], _T],
+) -> dict[str, _T]:
+    """Look at the values of tensors for every photo.
 
     Args:
         model: The flatbuffer.
         pixels: uint8 (n, height, width, 3).
         names: Of the tensors.
-        look: Gets a name and float32 values; photo by photo, or batch by batch.
+        digest: What is kept of a tensor: from its name, the number of the photo (of the first one
+            of a batch), and float32 values.
+        join: Puts what is kept of two photos, or of two runs of photos, into one.
+
+    Returns:
+        What is kept of each tensor, of all photos in order.
     """
-    network = Interpreter(model, inside=True)
-    for part, count in batches(pixels, network.batch):
-        network.run(part)
-        for name in names:
-            values = network.tensor(name)
-            # Of a batch that was filled up, what repeats the last photo is left out.
-            look(name, values[:count] if len(values) == len(part) else values)
+
+    def chunk(part: np.ndarray, first: int) -> dict[str, _T]:
+        network = Interpreter(model, inside=True)
+        found: dict[str, _T] = {}
+        for number, (group, count) in enumerate(batches(part, network.batch)):
+            network.run(group)
+            for name in names:
+                values = network.tensor(name)
+                # Of a batch that was filled up, what repeats the last photo is left out.
+                values = values[:count] if len(values) == len(group) else values
+                new = digest(name, first + number * network.batch, values)
+                found[name] = join(found[name], new) if name in found else new
+        return found
+
+    parts = _in_chunks(chunk, pixels)
+    return {name: functools.reduce(join, [part[name] for part in parts]) for name in names}
+
+
+def _in_chunks(work: Callable[[np.ndarray, int], _T], pixels: np.ndarray) -> list[_T]:
+    """Share photos between the cores: several interpreters of one thread wait for nobody.
+
+    The chunks do not depend on the number of cores, so neither do the results.
+    """
+    size = math.ceil(len(pixels) / _CHUNKS)
+    starts = range(0, len(pixels), size)
+    with ThreadPoolExecutor(min(default_threads(), _CHUNKS)) as pool:
+        return list(pool.map(lambda start: work(pixels[start : start + size], start), starts))

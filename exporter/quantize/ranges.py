@@ -9,6 +9,7 @@ ends near zero whatever its exact value.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -53,26 +54,25 @@ def histograms(model: bytes, pixels: np.ndarray) -> dict[str, Histogram]:
     """
     graph = Graph(model)
     names = [graph.name(graph.input), *(graph.result(o) for o in graph.operators)]
-    extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
 
-    def see(name: str, values: np.ndarray) -> None:
-        extremes[name].append((float(values.min()), float(values.max())))
+    def ends(_: str, __: int, values: np.ndarray) -> list[tuple[float, float]]:
+        return [(float(values.min()), float(values.max()))]
 
-    inside(model, pixels, names, see)
-    found = {}
-    for name, seen in extremes.items():
-        ends = np.array(seen)
-        counts = np.zeros(BINS, np.int64)
-        found[name] = Histogram(ends[:, 0].min(), ends[:, 1].max(), counts, ends)
+    extremes = {
+        name: np.array(seen)
+        for name, seen in inside(model, pixels, names, ends, operator.add).items()
+    }
 
-    def count(name: str, values: np.ndarray) -> None:
-        one = found[name]
-        scale = BINS / ((one.high - one.low) or 1.0)
-        places = ((values.ravel() - one.low) * scale).astype(np.int32)
-        one.counts += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
+    def count(name: str, _: int, values: np.ndarray) -> np.ndarray:
+        low, high = extremes[name][:, 0].min(), extremes[name][:, 1].max()
+        places = ((values.ravel() - low) * (BINS / ((high - low) or 1.0))).astype(np.int32)
+        return np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
 
-    inside(model, pixels, names, count)
-    return found
+    counts = inside(model, pixels, names, count, operator.add)
+    return {
+        name: Histogram(float(seen[:, 0].min()), float(seen[:, 1].max()), counts[name], seen)
+        for name, seen in extremes.items()
+    }
 
 
 def choose(

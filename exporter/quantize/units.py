@@ -27,7 +27,7 @@ _VALUE = 30
 
 #: Units, the costliest first, that every way to choose ranges is tried for, and how much better one
 #: has to be than the common one: less may be chance.
-_TUNED, _BETTER = 12, 0.95
+_TUNED, _BETTER = 8, 0.95
 
 #: What going from integers to float32 and back costs, in multiplications.
 _SWITCH = 5e6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import DataError, ModelError
-from edge_runtime.files import atomic_folder, size_of
+from edge_runtime.files import size_of
 from edge_runtime.manifest import (
     DEFAULT_FORMAT,
     LABELS_NAME,
@@ -36,8 +35,9 @@ from .options import ExportOptions
 from .photos import Photos, find_moved, load_photos
 from .proof import write_golden, write_proof
 from .report import ExportReport
-from .target import check_target, only_writer
-from .thresholds import THRESHOLDS, is_float
+from .rows import discard, judge_file
+from .serving import layout
+from .target import Target
 
 _log = logging.getLogger("exporter")
 
@@ -53,17 +53,21 @@ def export_bundle(
     options: ExportOptions | None = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    zipped: bool = False,
+    serving: str | os.PathLike[str] | None = None,
 ) -> ExportReport:
     """Export a run to a bundle.
 
     Args:
         run_path: Run directory of ``edge-train fit``.
-        out: Folder to write.
+        out: Folder to write; with the suffix ``.zip`` the bundle is that one file.
         formats: Which formats, as :func:`exporter.formats.registry.choose_formats` reads them.
         accept: Float formats that stay in the bundle even if they fail their threshold.
         options: What holds for all formats; None for the defaults.
         data: Folder that the run's photos were moved to; None if they are where they were.
         overwrite: Whether an existing bundle may be replaced, as a whole.
+        zipped: Whether a folder is written as one file beside it, too.
+        serving: Folder to write for NVIDIA Triton and TensorFlow Serving; None for none.
 
     Returns:
         The report; its :meth:`~exporter.report.ExportReport.check` raises if a format was
@@ -80,11 +84,12 @@ def export_bundle(
     options = options or ExportOptions()
     run = RunDir.open(run_path)
     labels = labels_text(run.class_names)
-    check_target(run, Path(out), overwrite)
-    require(wanted)
+    target = Target.of(out, zipped, serving)
+    target.check(run, overwrite)
+    served = layout.served_formats(wanted) if serving is not None else []
+    require([*wanted, *served])
     with (
-        only_writer(Path(out)),
-        atomic_folder(out, overwrite) as folder,
+        target.open(overwrite) as (folder, servers),
         tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as name,
     ):
         work = Path(name)
@@ -102,8 +107,9 @@ def export_bundle(
                 file = folder / artifact_name(fmt)
                 infos[fmt] = info if found.output is None else replace(info, output=found.output)
                 describe(plain, file, infos[fmt], origin.name)
-                _discard(plain)
-                rows[fmt] = _row(fmt, file, found.figures, infos[fmt], accepted=fmt in accept)
+                discard(plain)
+                quantization = infos[fmt].about["quantization"]
+                rows[fmt] = judge_file(fmt, file, found.figures, quantization, fmt in accept)
                 examined[fmt] = found
             report = _report([rows[fmt] for fmt in wanted], truth, out)
             for line in report.warnings():
@@ -117,7 +123,12 @@ def export_bundle(
             contents = manifest(origin, folder, report, infos, drawn)
             (folder / MANIFEST_NAME).write_text(contents.to_json(), encoding="utf-8")
             write_proof(folder, report, truth, examined, golden, contents)
-    return report
+        if servers is not None:
+            kept = [fmt for fmt in served if fmt not in rows or rows[fmt]["file"] is not None]
+            photos = None if drawn is None else work / _CALIBRATION
+            models = layout.fill(servers, kept, origin, truth, photos, accept, work / "serving")
+            report = replace(report, serving={"folder": str(target.serving), "models": models})
+    return replace(report, zip=None if target.zip is None else os.fspath(target.zip))
 
 
 def _memory_first(fmt: str) -> bool:
@@ -172,29 +183,6 @@ def _convert(
         len(truth),
     )
     return plain, origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
-
-
-def _discard(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _row(
-    fmt: str, file: Path, figures: Mapping[str, Any], info: ModelInfo, accepted: bool
-) -> dict[str, Any]:
-    """A row of ``parity.json``; removes the file if it has to stay out of the bundle."""
-    usable = "error" not in figures
-    kept = usable and (figures["passed"] or accepted or not is_float(fmt))
-    row = {
-        "format": fmt,
-        "file": file.name if kept else None,
-        "bytes": size_of(file),
-        "quantization": info.about["quantization"],
-        **figures,
-        "threshold": THRESHOLDS[fmt].to_dict(),
-    }
-    if not kept:
-        _discard(file)
-    return row
 
 
 def _report(

@@ -162,10 +162,8 @@ def copy_any(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-@pytest.fixture
-def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports take the files of ``exported`` instead of converting again."""
-    from exporter import package
+def copier(plain: Path) -> type:
+    """A stand-in for the converting process, which copies the files that ``exported`` kept."""
 
     class Copier:
         heatmap = True
@@ -180,22 +178,30 @@ def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
         def scores(self, pixels: Path, count: int) -> np.ndarray:
-            found: np.ndarray = np.load(exported.plain / f"scores-{pixels.stem}.npy")
+            found: np.ndarray = np.load(plain / f"scores-{pixels.stem}.npy")
             assert len(found) == count
             return found
 
         def heatmaps(
             self, _pixels: Path, photos: Sequence[int], _classes: Sequence[int]
         ) -> np.ndarray:
-            found: np.ndarray = np.load(exported.plain / "heatmaps.npy")
+            found: np.ndarray = np.load(plain / "heatmaps.npy")
             return found[list(photos)]
 
         def convert(self, fmt: str, _calibration: Path | None = None) -> Path:
             name = f"plain-{artifact_name(fmt)}"
-            copy_any(exported.plain / name, self._work / name)
+            copy_any(plain / name, self._work / name)
             return self._work / name
 
-    monkeypatch.setattr(package, "Converter", Copier)
+    return Copier
+
+
+@pytest.fixture
+def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports take the files of ``exported`` instead of converting again."""
+    from exporter import package
+
+    monkeypatch.setattr(package, "Converter", copier(exported.plain))
 
 
 @pytest.fixture

@@ -40,7 +40,19 @@ def cli() -> None:
     example="edge-export bundle runs/groceries --out bundle --formats tflite-fp32,tflite-int8"
 )
 @click.argument("run", metavar="RUN")
-@click.option("--out", required=True, metavar="FOLDER", help="Bundle to write.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="FOLDER|FILE.zip",
+    help="Bundle to write; with the suffix .zip it is one file, and no folder is written.",
+)
+@click.option("--zip", "zipped", is_flag=True, help="Write FOLDER.zip beside FOLDER, too.")
+@click.option(
+    "--serving",
+    metavar="DIR",
+    help="Also write models for servers: DIR/triton (NVIDIA Triton; the ONNX formats of the "
+    "bundle, else onnx-fp32) and DIR/tf_serving (TensorFlow Serving), with a dynamic batch.",
+)
 @click.option(
     "--formats",
     multiple=True,
@@ -109,11 +121,13 @@ def cli() -> None:
     help="Where the run's photos are now, if they were moved; they are known by their contents.",
 )
 @click.option("--license", metavar="TEXT", help="Of the model; each file carries it.")
-@overwrite_option("an existing bundle, as a whole")
+@overwrite_option("an existing bundle, and what --zip and --serving wrote, as a whole")
 @json_option()
 def bundle(
     run: str,
     out: str,
+    zipped: bool,
+    serving: str | None,
     formats: tuple[str, ...],
     accept: tuple[str, ...],
     batch: str,
@@ -157,7 +171,15 @@ def bundle(
     )
     try:
         report = export_bundle(
-            run, out, formats, accept, options=options, data=data, overwrite=overwrite
+            run,
+            out,
+            formats,
+            accept,
+            options=options,
+            data=data,
+            overwrite=overwrite,
+            zipped=zipped,
+            serving=serving,
         )
     except NothingPassed as error:
         show(error.report)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.errors import DataError, ModelError
-from edge_runtime.files import atomic_folder, size_of
+from edge_runtime.files import size_of
 from edge_runtime.manifest import (
     DEFAULT_FORMAT,
     LABELS_NAME,
@@ -22,41 +20,28 @@ from edge_runtime.manifest import (
     ModelInfo,
     artifact_name,
 )
-from edge_runtime.rundir import SPLIT, RunDir, SplitRow, write_json
+from edge_runtime.rundir import RunDir, write_json
 
-from .calibration import choose_judges, choose_photos, warn_if_few
 from .contents import Origin, manifest
 from .conversion import Converted, Converter
+from .drawing import LADDER, choose_rows, load_calibration, load_judges
 from .evidence import Truth, examine, gather
 from .formats.job import Judging
-from .formats.registry import FORMATS, choose_formats, require
+from .formats.registry import FORMATS, choose_formats, require, split_names
 from .heatmaps import heatmap_spec
 from .metadata.describe import describe
 from .metadata.labels import labels_text
 from .options import ExportOptions
-from .photos import Photos, find_moved, load_photos
 from .proof import write_golden, write_proof
 from .report import ExportReport
-from .target import check_target, only_writer
-from .thresholds import THRESHOLDS, is_float
+from .rows import discard, judge_file
+from .serving import layout
+from .target import Target
 
 _log = logging.getLogger("exporter")
 
 _CALIBRATION = "calibration.npy"
 _JUDGING = "judging.npy"
-
-#: The format that chooses between several ways of quantising.
-_LADDER = "tflite-int8"
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The photos of a run that an export needs."""
-
-    validation: list[SplitRow]
-    calibration: list[SplitRow]  #: training photos; none if no format calibrates
-    judging: list[SplitRow]  #: none if nothing is chosen between
-    judging_validation: int  #: how many of ``judging``, the first ones, are validation photos
 
 
 def export_bundle(
@@ -68,17 +53,21 @@ def export_bundle(
     options: ExportOptions | None = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    zipped: bool = False,
+    serving: str | os.PathLike[str] | None = None,
 ) -> ExportReport:
     """Export a run to a bundle.
 
     Args:
         run_path: Run directory of ``edge-train fit``.
-        out: Folder to write.
+        out: Folder to write; with the suffix ``.zip`` the bundle is that one file.
         formats: Which formats, as :func:`exporter.formats.registry.choose_formats` reads them.
         accept: Float formats that stay in the bundle even if they fail their threshold.
         options: What holds for all formats; None for the defaults.
         data: Folder that the run's photos were moved to; None if they are where they were.
         overwrite: Whether an existing bundle may be replaced, as a whole.
+        zipped: Whether a folder is written as one file beside it, too.
+        serving: Folder to write for NVIDIA Triton and TensorFlow Serving; None for none.
 
     Returns:
         The report; its :meth:`~exporter.report.ExportReport.check` raises if a format was
@@ -91,37 +80,39 @@ def export_bundle(
         MissingComponent: A converter is not installed.
         SystemFailure: Disk full, no permission, or no memory.
     """
-    wanted = choose_formats(formats, accept)
+    wanted, accepted = choose_formats(formats, accept), split_names(accept)
     options = options or ExportOptions()
     run = RunDir.open(run_path)
     labels = labels_text(run.class_names)
-    check_target(run, Path(out), overwrite)
-    require(wanted)
+    target = Target.of(out, zipped, serving)
+    target.check(run, overwrite)
+    served = layout.served_formats(wanted) if serving is not None else []
+    require([*wanted, *served])
     with (
-        only_writer(Path(out)),
-        atomic_folder(out, overwrite) as folder,
+        target.open(overwrite) as (folder, servers),
         tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as name,
     ):
         work = Path(name)
-        chosen = _rows(run, wanted, options, data)
+        chosen = choose_rows(run, wanted, options, data)
         _log.info("opening the model")
         with Converter(run, options, work) as converter:
             truth = gather(run, converter, chosen.validation, work)
-            drawn = _calibration(run, chosen.calibration, work)
-            judging = _judging(run, chosen, work)
+            drawn = load_calibration(run, chosen, work / _CALIBRATION)
+            judging = load_judges(run, chosen, work / _JUDGING)
             origin = Origin.of(run, options)
             rows, infos, examined = {}, {}, {}
             for fmt in sorted(wanted, key=_memory_first):
                 photos = work / _CALIBRATION if FORMATS[fmt].calibrates else None
-                judges = judging if fmt == _LADDER else None
+                judges = judging if fmt == LADDER else None
                 converted, info = _convert(fmt, converter, photos, judges, origin, len(truth))
                 plain = converted.file
                 found = examine(truth, fmt, plain, info, described=False)
                 file = folder / artifact_name(fmt)
                 infos[fmt] = info if found.output is None else replace(info, output=found.output)
                 describe(plain, file, infos[fmt], origin.name)
-                _discard(plain)
-                row = _row(fmt, file, found.figures, infos[fmt], accepted=fmt in accept)
+                discard(plain)
+                quantization = infos[fmt].about["quantization"]
+                row = judge_file(fmt, file, found.figures, quantization, fmt in accepted)
                 rows[fmt] = {**row, **_trail(converted.notes)}
                 examined[fmt] = found
             report = _report([rows[fmt] for fmt in wanted], truth, out)
@@ -136,60 +127,17 @@ def export_bundle(
             contents = manifest(origin, folder, report, infos, drawn)
             (folder / MANIFEST_NAME).write_text(contents.to_json(), encoding="utf-8")
             write_proof(folder, report, truth, examined, golden, contents)
-    return report
+        if servers is not None:
+            kept = [fmt for fmt in served if fmt not in rows or rows[fmt]["file"] is not None]
+            photos = None if drawn is None else work / _CALIBRATION
+            models = layout.fill(servers, kept, origin, truth, photos, accepted, work / "serving")
+            report = replace(report, serving={"folder": str(target.serving), "models": models})
+    return replace(report, zip=None if target.zip is None else os.fspath(target.zip))
 
 
 def _memory_first(fmt: str) -> bool:
     """ONNX first: tf2onnx needs most memory, and the TFLite converter keeps what it took."""
     return not fmt.startswith("onnx")
-
-
-def _rows(
-    run: RunDir,
-    wanted: Sequence[str],
-    options: ExportOptions,
-    data: str | os.PathLike[str] | None,
-) -> _Rows:
-    validation, training = run.split("val"), run.split("train")
-    if not validation:
-        raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
-    unknown = {row.label for row in (*validation, *training)} - set(run.class_names)
-    if unknown:
-        raise ModelError(
-            f"{run.path / SPLIT}: names classes that the run does not know: "
-            f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
-        )
-    calibration: list[SplitRow] = []
-    judging: list[SplitRow] = []
-    count = 0
-    if any(FORMATS[fmt].calibrates for fmt in wanted):
-        calibration = choose_photos(training, options.calibration_photos, options.seed)
-    if _LADDER in wanted and options.max_drop is not None:
-        judging, count = choose_judges(validation, training, calibration, options.seed)
-    if data is not None:
-        moved = iter(find_moved([*validation, *calibration, *judging], Path(data)))
-        validation, calibration, judging = (
-            [next(moved) for _ in rows] for rows in (validation, calibration, judging)
-        )
-    return _Rows(validation, calibration, judging, count)
-
-
-def _judging(run: RunDir, chosen: _Rows, work: Path) -> Judging | None:
-    if not chosen.judging:
-        return None
-    photos = load_photos(chosen.judging, run.info.preprocess, work / _JUDGING)
-    labels = tuple(run.class_names.index(row.label) for row in photos.rows)
-    first = {row.path for row in chosen.judging[: chosen.judging_validation]}
-    count = sum(row.path in first for row in photos.rows)  # some may not have been readable
-    return Judging(work / _JUDGING, labels, count)
-
-
-def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | None:
-    if not rows:
-        return None
-    drawn = load_photos(rows, run.info.preprocess, work / _CALIBRATION)
-    warn_if_few(len(drawn), len(run.split("train")))
-    return drawn
 
 
 def _convert(
@@ -217,29 +165,6 @@ def _convert(
 def _trail(notes: Mapping[str, Any]) -> dict[str, Any]:
     """What a row says of how its file was chosen."""
     return {key: notes[key] for key in ("recipe", "trail") if key in notes}
-
-
-def _discard(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _row(
-    fmt: str, file: Path, figures: Mapping[str, Any], info: ModelInfo, accepted: bool
-) -> dict[str, Any]:
-    """A row of ``parity.json``; removes the file if it has to stay out of the bundle."""
-    usable = "error" not in figures
-    kept = usable and (figures["passed"] or accepted or not is_float(fmt))
-    row = {
-        "format": fmt,
-        "file": file.name if kept else None,
-        "bytes": size_of(file),
-        "quantization": info.about["quantization"],
-        **figures,
-        "threshold": THRESHOLDS[fmt].to_dict(),
-    }
-    if not kept:
-        _discard(file)
-    return row
 
 
 def _report(

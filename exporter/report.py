@@ -63,20 +63,31 @@ class ExportReport:
     """What an export found.
 
     Attributes:
-        bundle: The folder that was written; None if no format could be used.
+        bundle: The folder (or zip file) that was written; None if no format could be used.
         default: The format that a device uses when none is asked for; None without a bundle.
         reference: ``n`` and ``accuracy`` of the Keras model on the validation photos.
         artifacts: One row a format, as ``parity.json`` lists them.
+        zip: The bundle as one file; None without one.
+        serving: Of what was written for servers ``folder``, and ``models``, rows of
+            :func:`exporter.serving.layout.fill`; None without.
     """
 
     bundle: str | None
     default: str | None
     reference: Mapping[str, Any]
     artifacts: Sequence[Mapping[str, Any]]
+    zip: str | None = None
+    serving: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
-        return {"bundle": self.bundle, "default": self.default, **self.parity()}
+        return {
+            "bundle": self.bundle,
+            "zip": self.zip,
+            "default": self.default,
+            **self.parity(),
+            "serving": None if self.serving is None else dict(self.serving),
+        }
 
     def parity(self) -> dict[str, Any]:
         """Contents of ``parity.json``."""
@@ -133,21 +144,32 @@ class ExportReport:
             CheckFailed: Some were left out of the bundle.
         """
         left_out = [row for row in self.artifacts if row["file"] is None]
-        if not left_out:
-            return
-        figures = "; ".join(summary(row) for row in left_out)
-        names = [f"--accept {row['format']}" for row in left_out if "error" not in row]
-        hint = f" To ship it all the same: {' '.join(names)}." if names else ""
-        if self.bundle is None:
+        if left_out and self.bundle is None:
             raise NothingPassed(
                 f"No format answers as the Keras model does, so no bundle was written: "
-                f"{figures}.{hint}",
+                f"{_reasons(left_out)}",
                 self,
             )
-        raise CheckFailed(
-            f"{self.bundle} was written without {len(left_out)} of {len(self.artifacts)} formats, "
-            f"which do not answer as the Keras model does: {figures}.{hint}"
-        )
+        places = [(self.bundle, self.artifacts, "formats")]
+        if self.serving is not None:
+            places.append((self.serving["folder"], self.serving["models"], "models"))
+        found = []
+        for place, rows, what in places:
+            left_out = [row for row in rows if row["file"] is None]
+            if left_out:
+                found.append(
+                    f"{place} was written without {len(left_out)} of {len(rows)} {what}, which "
+                    f"do not answer as the Keras model does: {_reasons(left_out)}"
+                )
+        if found:
+            raise CheckFailed(" ".join(found))
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Why files were left out, and how to ship them all the same."""
+    names = [f"--accept {row['format']}" for row in rows if "error" not in row]
+    hint = f" To ship it all the same: {' '.join(names)}." if names else ""
+    return f"{'; '.join(map(summary, rows))}.{hint}"
 
 
 class NothingPassed(CheckFailed):
@@ -171,8 +193,21 @@ def print_table(report: ExportReport) -> None:
     print_rows(report.reference, report.artifacts, report.default)
     if report.bundle is not None:
         click.echo(f"{report.bundle}: compared on {report.reference['n']} validation photos")
+        if report.zip not in (None, report.bundle):
+            click.echo(f"{report.zip}: the same as one file")
+        if report.serving is not None:
+            _print_serving(report.serving)
         click.echo("* what a device uses when no format is asked for")
         click.echo(_LEGEND)
+
+
+def _print_serving(serving: Mapping[str, Any]) -> None:
+    """Which models a server finds, and by how much they differ from the Keras model."""
+    click.echo(f"{serving['folder']}: for servers, with a dynamic batch; see its README.txt")
+    for row in serving["models"]:
+        difference = row["max_abs_diff"]
+        figures = "" if difference is None else f", max diff {difference:.1e}"
+        click.echo(f"  {row['server']}/{row['name']}: {verdict(row)}{figures}")
 
 
 def print_rows(

@@ -1,4 +1,4 @@
-"""SavedModel: signatures ``serve`` and ``gradcam``; the layout that TensorFlow Serving reads."""
+"""SavedModel: signatures ``serve``, also as ``serving_default``, and ``gradcam``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def convert(job: Job) -> None:
 
 
 def write_saved_model(source: Source, folder: Path) -> None:
-    """Write a SavedModel with the signatures ``serve`` and ``gradcam``.
+    """Write a SavedModel with the signatures ``serve``, ``serving_default`` and ``gradcam``.
 
     ``serve`` takes ``image`` float32 (n, height, width, 3), RGB, 0..255, and gives
-    ``probabilities`` or ``logits``, float32 (n, classes); n is the batch of the export.
+    ``probabilities`` or ``logits``, float32 (n, classes); n is the batch of the export. ``serving_default`` is the same
+    under the name that TensorFlow Serving looks for where a request names none.
     ``gradcam`` is :func:`edge_runtime.gradcam.gradcam_function`, of one photo.
 
     Args:
@@ -53,8 +54,10 @@ def write_saved_model(source: Source, folder: Path) -> None:
     with converting("saved_model"):
         module = tf.Module()
         module.weights_of_the_network = [variable.value for variable in network.model.variables]
+        concrete = serve.get_concrete_function()
         signatures = {
-            SERVE_SIGNATURE: serve.get_concrete_function(),
+            SERVE_SIGNATURE: concrete,
+            tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: concrete,
             GRADCAM_SIGNATURE: gradcam_function(network.model).get_concrete_function(),
         }
         tf.saved_model.save(module, str(folder), signatures=signatures)

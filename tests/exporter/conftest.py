@@ -7,6 +7,7 @@ swish, squeeze-and-excite) and converts in a second.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -123,17 +124,18 @@ def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNames
     ``plain`` holds the files without descriptions, and the Keras model's answers.
     """
     from exporter import package
-    from exporter.conversion import Converter
+    from exporter.conversion import Converted, Converter
 
     home = tmp_path_factory.mktemp("exported")
     out, plain = home / "bundle", home.parent / "plain"
     plain.mkdir()
 
     class Recorder(Converter):
-        def convert(self, fmt: str, calibration: Path | None = None) -> Path:
-            path = super().convert(fmt, calibration)
-            copy_any(path, plain / path.name)
-            return path
+        def convert(self, fmt: str, *photos: Any) -> Converted:
+            converted = super().convert(fmt, *photos)
+            copy_any(converted.file, plain / converted.file.name)
+            write_json(plain / f"{fmt}.json", dict(converted.notes))
+            return converted
 
         def scores(self, pixels: Path, count: int) -> np.ndarray:
             found = super().scores(pixels, count)
@@ -162,10 +164,9 @@ def copy_any(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-@pytest.fixture
-def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports take the files of ``exported`` instead of converting again."""
-    from exporter import package
+def copier(plain: Path) -> type:
+    """A stand-in for the converting process, which copies the files that ``exported`` kept."""
+    from exporter.conversion import Converted
 
     class Copier:
         heatmap = True
@@ -180,22 +181,31 @@ def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
         def scores(self, pixels: Path, count: int) -> np.ndarray:
-            found: np.ndarray = np.load(exported.plain / f"scores-{pixels.stem}.npy")
+            found: np.ndarray = np.load(plain / f"scores-{pixels.stem}.npy")
             assert len(found) == count
             return found
 
         def heatmaps(
             self, _pixels: Path, photos: Sequence[int], _classes: Sequence[int]
         ) -> np.ndarray:
-            found: np.ndarray = np.load(exported.plain / "heatmaps.npy")
+            found: np.ndarray = np.load(plain / "heatmaps.npy")
             return found[list(photos)]
 
-        def convert(self, fmt: str, _calibration: Path | None = None) -> Path:
+        def convert(self, fmt: str, *_: Any) -> Converted:
             name = f"plain-{artifact_name(fmt)}"
-            copy_any(exported.plain / name, self._work / name)
-            return self._work / name
+            copy_any(plain / name, self._work / name)
+            notes = json.loads((plain / f"{fmt}.json").read_text(encoding="utf-8"))
+            return Converted(self._work / name, notes)
 
-    monkeypatch.setattr(package, "Converter", Copier)
+    return Copier
+
+
+@pytest.fixture
+def instant(exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports take the files of ``exported`` instead of converting again."""
+    from exporter import package
+
+    monkeypatch.setattr(package, "Converter", copier(exported.plain))
 
 
 @pytest.fixture

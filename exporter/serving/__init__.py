@@ -1,0 +1,1 @@
+"""Model folders for servers: NVIDIA Triton and TensorFlow Serving."""

@@ -93,6 +93,7 @@ def test_single_file_tells_where_it_comes_from(tmp_path: Path) -> None:
     about = {
         "format": "tflite-fp32", "quantization": "none (float32)", "run": "fruit",
         "license": "CC-BY-4.0", "versions": {"tensorflow": "2.21.0"},
+        "weights_sha256": "0123abcd" * 8, "of_another_version": "kept",
     }  # fmt: skip
     output = OutputSpec(temperature=0.8, unknown_threshold=0.25)
     file = small.tflite(small.network(), tmp_path / "m.tflite")
@@ -100,7 +101,8 @@ def test_single_file_tells_where_it_comes_from(tmp_path: Path) -> None:
     text = run(file).stdout
     for said in (
         "fruit", "CC-BY-4.0", "tensorflow 2.21.0", "tflite-fp32, none (float32)",
-        'temperature 0.8, "unknown" below 0.25',
+        'temperature 0.8, "unknown" below 0.25', "weights       SHA-256 0123abcd",
+        "of_another_version kept",
     ):  # fmt: skip
         assert said in text, said
     assert report(file)["about"] == about

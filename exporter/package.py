@@ -22,7 +22,7 @@ from edge_runtime.manifest import (
     ModelInfo,
     artifact_name,
 )
-from edge_runtime.rundir import SPLIT, RunDir, SplitRow, write_json
+from edge_runtime.rundir import METRICS, SPLIT, RunDir, SplitRow, write_json
 
 from .calibration import choose_photos, warn_if_few
 from .contents import Origin, manifest
@@ -135,6 +135,12 @@ def _rows(
     validation = run.split("val")
     if not validation:
         raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
+    known = (run.metrics().get("val") or {}).get("n", 0)
+    if len(validation) < known:  # photos that could not be decoded are listed, too
+        raise ModelError(
+            f"{run.path / SPLIT}: lists {len(validation)} validation photos, {METRICS} counts "
+            f"{known}: cut off. Copy the run again."
+        )
     unknown = {row.label for row in validation} - set(run.class_names)
     if unknown:
         raise ModelError(

@@ -16,9 +16,9 @@ import numpy as np
 
 from edge_runtime.errors import ImageError, missing_package
 from edge_runtime.files import atomic_file
+from edge_runtime.pictures import Picture, covered, picture, thumbnail
 
 from .evidence import SHOWN_CHANGES, Examined, Truth
-from .pictures import Picture, covered, picture, thumbnail
 from .report import verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"

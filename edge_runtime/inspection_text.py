@@ -81,7 +81,7 @@ def _description(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in about.items():
         if key not in _SHOWN:
             yield key, f" {value}" if len(key) >= _NAMES else str(value)
-    photos = (report.get("calibration") or {}).get("count")
+    photos = (report.get("calibration") or {}).get("n")
     if photos:
         yield "calibrated", f"on {photos} training photos"
 

@@ -74,6 +74,7 @@ def test_bundle_lists_its_files(bundle: Path) -> None:
         bundle, artifacts=edit, default="tflite-int8",
         source={"run": "fruit", "metrics": {"test": {"accuracy": 0.979}}},
         versions={"tensorflow": "2.21.0"}, about={"license": "CC-BY-4.0"},
+        calibration={"part": "train", "n": 150, "seed": 0, "photos": []},
     )  # fmt: skip
     found = report(bundle)
     assert [a["format"] for a in found["artifacts"]] == ["tflite-fp32", "tflite-int8", "onnx-fp32"]
@@ -83,7 +84,7 @@ def test_bundle_lists_its_files(bundle: Path) -> None:
     for said in (
         "* tflite-int8", "2.0e-02", "99.0%", "95.0%", "poor", "rung first blocks in float",
         "float_operators 3", "fruit (test accuracy 97.9%)", "tensorflow 2.21.0", "CC-BY-4.0",
-        'temperature 1.5, "unknown" below 0.4',
+        'temperature 1.5, "unknown" below 0.4', "calibrated    on 150 training photos",
     ):  # fmt: skip
         assert said in text, said
     assert report(bundle, "--format", "onnx-fp32")["file"] == "model-onnx-fp32.onnx"

@@ -31,6 +31,9 @@ _SYSTEM_ERRNOS = {
     errno.ENOMEM, errno.EFBIG,
 }  # fmt: skip
 
+#: Of these, what space elsewhere helps against.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
 #: C++ libraries report a disk that takes no more as text in an exception of their own.
 _FULL_DISK = tuple(os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
@@ -130,7 +133,10 @@ def system_failure(error: BaseException) -> SystemFailure | None:
     if isinstance(error, OSError):
         if error.errno not in _SYSTEM_ERRNOS:
             return None
-        return SystemFailure(f"{error.filename or 'standard output'}: {error.strerror}.")
+        # A file that is open already, standard output for one, has no name in the error.
+        place = f"{error.filename}: " if error.filename else "writing failed: "
+        remedy = " Free some space or write elsewhere." if error.errno in _FULL else ""
+        return SystemFailure(f"{place}{error.strerror}.{remedy}")
     reason = next((reason for reason in _FULL_DISK if reason in str(error)), None)
     return None if reason is None else SystemFailure(f"{reason}. Free some space.")
 

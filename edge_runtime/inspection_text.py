@@ -12,6 +12,9 @@ _NAMES = 14
 #: Columns of a line, and class names that are listed.
 _WIDTH, _LISTED = 100, 40
 
+#: What files of edge-export say of their origin, which has lines of its own.
+_SHOWN = frozenset({"versions", "run", "license", "format", "quantization", "weights_sha256"})
+
 _FITS = {"crop": "cropped at the centre", "stretch": "stretched", "pad": "padded with black"}
 
 _KINDS = {
@@ -73,10 +76,12 @@ def _description(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "licence", str(about["license"])
     if isinstance(versions, Mapping) and versions:
         yield "made with", ", ".join(f"{name} {version}" for name, version in versions.items())
+    if about.get("weights_sha256"):
+        yield "weights", f"SHA-256 {about['weights_sha256']}"
     for key, value in about.items():
-        if key not in ("versions", "run", "license", "format", "quantization"):
-            yield key, str(value)
-    photos = (report.get("calibration") or {}).get("count")
+        if key not in _SHOWN:
+            yield key, f" {value}" if len(key) >= _NAMES else str(value)
+    photos = (report.get("calibration") or {}).get("n")
     if photos:
         yield "calibrated", f"on {photos} training photos"
 

@@ -49,6 +49,9 @@ TENSORBOARD = "tensorboard"
 #: What the name of a training under way has more than that of its run.
 UNFINISHED = ".unfinished"
 
+#: Names of the parts of a data set, in the order in which they are made.
+PARTS = ("train", "val", "test")
+
 _REQUIRED = (CONFIG, CLASS_NAMES, PREPROCESS, SPLIT, MODEL, METRICS)
 
 
@@ -174,16 +177,23 @@ def read_split(file: Path) -> list[SplitRow]:
     """Read ``split.csv``.
 
     Raises:
-        ModelError: It has other columns.
+        ModelError: It has other columns, or a row that is not whole.
     """
     try:
         with open(file, newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            return [
+            rows = [
                 SplitRow(row["path"], row["sha256"], row["class"], row["part"])
                 for row in csv.DictReader(stream)
             ]
     except (KeyError, csv.Error) as error:
         raise ModelError(f"{file}: expected columns path, sha256, class, part.") from error
+    for number, row in enumerate(rows, 1):
+        if row.part not in PARTS:  # the last column: whatever a row lacks, it lacks this
+            raise ModelError(
+                f"{file}: damaged or cut off: photo {number} of {len(rows)} has the part "
+                f"{row.part!r}, expected one of {', '.join(PARTS)}. Copy the run again."
+            )
+    return rows
 
 
 def write_split(folder: Path, rows: list[SplitRow]) -> None:

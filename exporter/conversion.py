@@ -170,8 +170,8 @@ class Converter:
                     "other programs, or export fewer --formats at a time."
                 ) from error
             raise ModelError(f"{what}: the converter crashed: {error}") from error
-        except SystemFailure:
-            raise
+        except SystemFailure as error:
+            raise SystemFailure(f"{what}: {error}") from error
         except EdgeError as error:
             if type(error) is EdgeError:  # what nobody expected of it
                 raise ModelError(f"{what}: {error}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import DataError, ModelError
-from edge_runtime.rundir import SPLIT, RunDir, SplitRow
+from edge_runtime.rundir import METRICS, SPLIT, RunDir, SplitRow
 
 from .calibration import choose_judges, choose_photos, warn_if_few
 from .formats.job import Judging
@@ -51,6 +51,12 @@ def choose_rows(
     validation, training = run.split("val"), run.split("train")
     if not validation:
         raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
+    known = (run.metrics().get("val") or {}).get("n", 0)
+    if len(validation) < known:  # photos that could not be decoded are listed, too
+        raise ModelError(
+            f"{run.path / SPLIT}: lists {len(validation)} validation photos, {METRICS} counts "
+            f"{known}: cut off. Copy the run again."
+        )
     unknown = {row.label for row in (*validation, *training)} - set(run.class_names)
     if unknown:
         raise ModelError(

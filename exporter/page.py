@@ -16,9 +16,9 @@ import numpy as np
 
 from edge_runtime.errors import ImageError, missing_package
 from edge_runtime.files import atomic_file
+from edge_runtime.pictures import Picture, covered, picture, thumbnail
 
 from .evidence import SHOWN_CHANGES, Examined, Truth
-from .pictures import Picture, covered, picture, thumbnail
 from .report import verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -153,7 +153,7 @@ def limits(threshold: Mapping[str, Any]) -> str:
     """A format's thresholds as a sentence."""
     found = []
     if "max_abs_diff" in threshold:
-        found.append(f"difference at most {threshold['max_abs_diff']:g}")
+        found.append(f"difference at most {np.format_float_positional(threshold['max_abs_diff'])}")
     if "min_agreement" in threshold:
         found.append(f"same answer on at least {threshold['min_agreement']:.0%}")
     if "min_heatmap_correlation" in threshold:

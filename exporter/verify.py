@@ -192,7 +192,8 @@ def print_verification(found: Verification) -> None:
             low, high = more["accuracy_interval"]
             click.echo(
                 f"{row['format']}: accuracy {more['accuracy']:.1%} ({low:.1%} to {high:.1%}) on "
-                f"{more['n']} other photos in class folders"
+                f"other photos in class folders ({more['n']}; those that it was trained on count, "
+                "too, if they lie there)"
             )
 
 

@@ -74,6 +74,7 @@ def test_bundle_lists_its_files(bundle: Path) -> None:
         bundle, artifacts=edit, default="tflite-int8",
         source={"run": "fruit", "metrics": {"test": {"accuracy": 0.979}}},
         versions={"tensorflow": "2.21.0"}, about={"license": "CC-BY-4.0"},
+        calibration={"part": "train", "n": 150, "seed": 0, "photos": []},
     )  # fmt: skip
     found = report(bundle)
     assert [a["format"] for a in found["artifacts"]] == ["tflite-fp32", "tflite-int8", "onnx-fp32"]
@@ -83,7 +84,7 @@ def test_bundle_lists_its_files(bundle: Path) -> None:
     for said in (
         "* tflite-int8", "2.0e-02", "99.0%", "95.0%", "poor", "rung first blocks in float",
         "float_operators 3", "fruit (test accuracy 97.9%)", "tensorflow 2.21.0", "CC-BY-4.0",
-        'temperature 1.5, "unknown" below 0.4',
+        'temperature 1.5, "unknown" below 0.4', "calibrated    on 150 training photos",
     ):  # fmt: skip
         assert said in text, said
     assert report(bundle, "--format", "onnx-fp32")["file"] == "model-onnx-fp32.onnx"
@@ -93,6 +94,7 @@ def test_single_file_tells_where_it_comes_from(tmp_path: Path) -> None:
     about = {
         "format": "tflite-fp32", "quantization": "none (float32)", "run": "fruit",
         "license": "CC-BY-4.0", "versions": {"tensorflow": "2.21.0"},
+        "weights_sha256": "0123abcd" * 8, "of_another_version": "kept",
     }  # fmt: skip
     output = OutputSpec(temperature=0.8, unknown_threshold=0.25)
     file = small.tflite(small.network(), tmp_path / "m.tflite")
@@ -100,7 +102,8 @@ def test_single_file_tells_where_it_comes_from(tmp_path: Path) -> None:
     text = run(file).stdout
     for said in (
         "fruit", "CC-BY-4.0", "tensorflow 2.21.0", "tflite-fp32, none (float32)",
-        'temperature 0.8, "unknown" below 0.25',
+        'temperature 0.8, "unknown" below 0.25', "weights       SHA-256 0123abcd",
+        "of_another_version kept",
     ):  # fmt: skip
         assert said in text, said
     assert report(file)["about"] == about

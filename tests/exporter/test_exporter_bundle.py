@@ -13,6 +13,8 @@ from edge_runtime import Bundle, Classifier
 from edge_runtime.backends.litert import load_interpreter
 from edge_runtime.files import sha256_file
 from edge_runtime.gradcam import GradCam
+from edge_runtime.inspection import inspect_model
+from edge_runtime.inspection_text import format_inspection
 from edge_runtime.manifest import FORMAT_SUFFIXES, artifact_name
 from edge_runtime.rundir import RunDir
 
@@ -144,3 +146,13 @@ def test_saved_model_explains_itself(exported: SimpleNamespace, run: Path) -> No
     assert from_bundle.label == from_run.label
     assert from_bundle.heatmap.shape == from_run.heatmap.shape == (16, 16)
     assert from_bundle.heatmap == pytest.approx(from_run.heatmap, rel=1e-4, abs=1e-6)
+
+
+def test_info_shows_what_the_exporter_wrote(exported: SimpleNamespace) -> None:
+    """Both sides use the same keys, so no line is missing and none is a bare key."""
+    text = format_inspection(inspect_model(exported.bundle))
+    lines = [line.strip() for line in text.splitlines()]
+    count = Bundle.open(exported.bundle).manifest.calibration["n"]
+    assert f"calibrated    on {count} training photos" in lines
+    assert any(line.startswith("weights       SHA-256 ") for line in lines)
+    assert not any("weights_sha256" in line for line in lines)

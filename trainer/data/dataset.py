@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_runtime.errors import DatasetError, UsageError, shell_command
+from edge_runtime.rundir import PARTS
 
 from .folders import (
-    PARTS,
     VAL_ALIASES,
     class_photos,
     is_split,

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.files import PHOTO_EXTENSIONS, find_photos, is_hidden
+from edge_runtime.rundir import PARTS
 
 _log = logging.getLogger("trainer")
-
-#: Names of the parts, in the order in which they are made.
-PARTS = ("train", "val", "test")
 
 #: Names that other tools give to ``val``.
 VAL_ALIASES = ("valid", "validation")

@@ -11,8 +11,9 @@ from typing import Any
 
 from edge_runtime.errors import DatasetError
 from edge_runtime.files import atomic_folder, is_hidden, refuse_existing, refuse_overlap
+from edge_runtime.rundir import PARTS
 
-from .folders import PARTS, is_split, training_photos
+from .folders import is_split, training_photos
 from .grouping import (
     compile_pattern,
     equal_files,

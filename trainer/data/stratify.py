@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from edge_runtime.errors import DatasetError, UsageError
+from edge_runtime.rundir import PARTS
 
 from ..packages import import_module
-from .folders import PARTS
 
 _SUM_TOLERANCE = 1e-6
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import DatasetError
+from edge_runtime.rundir import PARTS
 
-from ..data.folders import PARTS, listing
+from ..data.folders import listing
 from .findings import Finding
 from .layout import Entry
 from .near import near_groups

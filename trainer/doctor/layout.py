@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from edge_runtime.errors import DatasetError
 from edge_runtime.files import PHOTO_EXTENSIONS, is_hidden
+from edge_runtime.rundir import PARTS
 
-from ..data.folders import PARTS, VAL_ALIASES, check_name, is_split, listing, sub_folders
+from ..data.folders import VAL_ALIASES, check_name, is_split, listing, sub_folders
 from .content import HEAD, other_picture, photo_format
 from .findings import Finding
 

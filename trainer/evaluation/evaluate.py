@@ -10,11 +10,11 @@ from typing import Any
 from edge_runtime import rundir
 from edge_runtime.errors import DatasetError
 from edge_runtime.files import refuse_existing
-from edge_runtime.rundir import RunDir
+from edge_runtime.rundir import PARTS, RunDir
 
 from ..config.schema import EvaluationConfig
 from ..data.dataset import Sample
-from ..data.folders import PARTS, VAL_ALIASES, class_photos, is_split, listing, sub_folders
+from ..data.folders import VAL_ALIASES, class_photos, is_split, listing, sub_folders
 from ..report.html import Report, write_report
 from ..report.photos import photo_cards, suspect_picture
 from .answers import answer, count_learned

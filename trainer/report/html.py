@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.files import atomic_file
+from edge_runtime.pictures import Picture
 
 from ..evaluation.label_errors import Suspect
 from ..packages import import_module
-from .photos import PhotoCard, Picture
+from .photos import PhotoCard
 from .svg import line_chart, reliability_chart
 
 _TEMPLATES = Path(__file__).parent / "templates"

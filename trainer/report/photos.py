@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from PIL import Image
 
 from edge_runtime.errors import ImageError
 from edge_runtime.heatmap import blend
-from edge_runtime.manifest import ModelInfo, PreprocessSpec
-from edge_runtime.preprocess import load_upright, preprocess
+from edge_runtime.manifest import ModelInfo
+from edge_runtime.pictures import Picture, picture, thumbnail
+from edge_runtime.preprocess import preprocess
 
 from ..evaluation.calibration import scaled
 from ..evaluation.class_maps import ClassMaps
@@ -22,23 +18,6 @@ from ..evaluation.label_errors import Suspect
 from ..evaluation.predictions import Predictions
 
 _log = logging.getLogger("trainer")
-
-#: Longer side of a picture in the report, pixels.
-SIDE = 208
-
-#: JPEG quality of the pictures: 4 to 12 kB each.
-_QUALITY = 80
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture in the report."""
-
-    uri: str  #: ``data:image/jpeg;base64,...``
-    alt: str  #: what it shows
-    caption: str  #: short text below it
-    width: int  #: pixels
-    height: int  #: pixels
 
 
 @dataclass(frozen=True)
@@ -93,23 +72,7 @@ def suspect_picture(suspect: Suspect) -> Picture | None:
         photo = thumbnail(suspect.path)
     except ImageError:
         return None
-    return _picture(photo, f"photo labelled {suspect.label}", "")
-
-
-def thumbnail(path: str, side: int = SIDE) -> Image.Image:
-    """An upright RGB picture of a photo.
-
-    Args:
-        path: The photo.
-        side: Longest side of the picture, pixels; a smaller photo is not enlarged.
-
-    Raises:
-        ImageError: It cannot be read.
-    """
-    photo = load_upright(path, (side, side))
-    factor = min(1.0, side / max(photo.size))
-    width, height = (max(1, round(length * factor)) for length in photo.size)
-    return Image.fromarray(preprocess(photo, PreprocessSpec(width, height, fit="stretch")))
+    return picture(photo, f"photo labelled {suspect.label}", "")
 
 
 def _pictures(
@@ -121,21 +84,10 @@ def _pictures(
     except ImageError as error:
         _log.warning("Not in the report: %s", error)
         return []
-    found = [_picture(photo, "photo", "photo")]
+    found = [picture(photo, "photo", "photo")]
     if maps is not None:
         for index, heat in zip(classes, maps(pixels, classes), strict=True):
             name = info.class_names[index]
-            covered = blend(photo, heat, info.preprocess)
-            found.append(_picture(covered, f"what speaks for {name}", f"for {name}"))
+            shown = blend(photo, heat, info.preprocess)
+            found.append(picture(shown, f"what speaks for {name}", f"for {name}"))
     return found
-
-
-def _picture(image: Image.Image, alt: str, caption: str) -> Picture:
-    return Picture(data_uri(image), alt, caption, *image.size)
-
-
-def data_uri(image: Any) -> str:
-    """A PIL image as the text of a JPEG data URI."""
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

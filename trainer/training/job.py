@@ -27,12 +27,11 @@ from edge_runtime.files import (
     replace_folder,
     system_failures,
 )
-from edge_runtime.rundir import SplitRow, resume_command, unfinished
+from edge_runtime.rundir import PARTS, SplitRow, resume_command, unfinished
 
 from ..config.io import dump_config, read_config
 from ..config.schema import Config
 from ..data.dataset import Dataset, Sample
-from ..data.folders import PARTS
 from .errors import Diverged
 from .progress import Progress
 

@@ -1,4 +1,4 @@
-"""Small pictures for the page: photos, and photos under their heat maps, as data URIs."""
+"""Small pictures for pages: photos, and photos under their heat maps, as data URIs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from edge_runtime.heatmap import blend
-from edge_runtime.manifest import PreprocessSpec
-from edge_runtime.preprocess import Photo, load_upright, preprocess
+from .heatmap import blend
+from .manifest import PreprocessSpec
+from .preprocess import Photo, load_upright, preprocess
 
 #: Longer side, pixels.
 SIDE = 208
 
+#: JPEG quality of the pictures: 4 to 12 kB each.
 _QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page."""
+    """A picture in a page."""
 
     uri: str  #: ``data:image/jpeg;base64,...``
     alt: str  #: what it shows

@@ -20,6 +20,7 @@ from edge_runtime.manifest import (
     ModelInfo,
     artifact_name,
 )
+from edge_runtime.rundir import RunDir, write_json
 
 from .contents import Origin, manifest
 from .conversion import Converted, Converter
@@ -139,48 +140,6 @@ def _memory_first(fmt: str) -> bool:
     return not fmt.startswith("onnx")
 
 
-<<<<<<< HEAD
-=======
-def _rows(
-    run: RunDir,
-    wanted: Sequence[str],
-    options: ExportOptions,
-    data: str | os.PathLike[str] | None,
-) -> tuple[list[SplitRow], list[SplitRow]]:
-    """The validation photos, and the training photos to calibrate with (none if no format does)."""
-    validation = run.split("val")
-    if not validation:
-        raise DataError(f"{run.path}: lists no validation photo to compare with. Train again.")
-    known = (run.metrics().get("val") or {}).get("n", 0)
-    if len(validation) < known:  # photos that could not be decoded are listed, too
-        raise ModelError(
-            f"{run.path / SPLIT}: lists {len(validation)} validation photos, {METRICS} counts "
-            f"{known}: cut off. Copy the run again."
-        )
-    unknown = {row.label for row in validation} - set(run.class_names)
-    if unknown:
-        raise ModelError(
-            f"{run.path / SPLIT}: names classes that the run does not know: "
-            f"{', '.join(sorted(unknown))}. The run was altered by hand; train again."
-        )
-    training = []
-    if any(FORMATS[fmt].calibrates for fmt in wanted):
-        training = choose_photos(run.split("train"), options.calibration_photos, options.seed)
-    if data is not None:
-        moved = find_moved([*validation, *training], Path(data))
-        validation, training = moved[: len(validation)], moved[len(validation) :]
-    return validation, training
-
-
-def _calibration(run: RunDir, rows: Sequence[SplitRow], work: Path) -> Photos | None:
-    if not rows:
-        return None
-    drawn = load_photos(rows, run.info.preprocess, work / _CALIBRATION)
-    warn_if_few(len(drawn), len(run.split("train")))
-    return drawn
-
-
->>>>>>> audit
 def _convert(
     fmt: str,
     converter: Converter,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -300,3 +301,26 @@ def test_operators_that_a_plain_interpreter_lacks() -> None:
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     with pytest.raises(ModelError, match="needs the operators FlexErfinv"):
         tflite_graph.check(bytes(builder.Output()), "tflite-fp32")
+
+
+@pytest.mark.usefixtures("instant")
+def test_the_whole_bundle_is_the_same_wherever_it_is_made(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures, golden photos and page, too: no time, no folder and no order of the moment in them."""
+    made = []
+    for name, wanted in (("first", ["tflite-fp32", "onnx-int8"]), ("other/second", ["onnx-int8"])):
+        home = tmp_path / name
+        home.mkdir(parents=True)
+        monkeypatch.chdir(home)
+        out = Path("out") if name == "first" else home / "bundle"
+        export_bundle(os.path.relpath(run), out, [*wanted, "tflite-fp32"])
+        made.append(out.resolve())
+    first, second = (
+        {path.relative_to(out).as_posix(): path.read_bytes() for path in files(out)} for out in made
+    )
+    assert first == second
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

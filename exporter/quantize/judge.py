@@ -15,7 +15,7 @@ photos:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,39 @@ _RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What counting answers gives; shares are fractions 0..1.
+
+    Attributes:
+        n: Photos.
+        drop: Share lost from the float32 network's accuracy; below 0 there is more.
+        agreement: Share of photos with the same answer.
+    """
+
+    n: int
+    drop: float
+    agreement: float
+
+    @classmethod
+    def of(cls, answers: np.ndarray, found: np.ndarray, labels: np.ndarray) -> Counts:
+        """Count.
+
+        Args:
+            answers: Of the float32 network, class indices, int (n,).
+            found: Of the file, int (n,).
+            labels: True class indices, int (n,).
+        """
+        drop = (answers == labels).mean() - (found == labels).mean()
+        return cls(len(labels), float(drop), float((answers == found).mean()))
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Figures of one file on the photos that judge it; shares are fractions 0..1.
 
     Attributes:
         n: Photos.
+        validation: Counts of the validation photos alone.
         accuracy: Share of right answers.
         drop: Share lost from the float32 network's accuracy; below 0 it has more.
         agreement: Share of photos with the same answer.
@@ -47,6 +75,7 @@ class Verdict:
     """
 
     n: int
+    validation: Counts
     accuracy: float
     drop: float
     agreement: float
@@ -63,9 +92,18 @@ class Verdict:
             max_drop: Largest share that may be lost.
             min_agreement: Smallest share of photos with the same answer.
         """
+        alone = self.validation
         checks = (
             (self.drop <= max_drop, f"loses {100 * self.drop:.2f} points"),
             (self.agreement >= min_agreement, f"agrees on {self.agreement:.1%}"),
+            (
+                alone.drop <= max_drop,
+                f"loses {100 * alone.drop:.2f} points on the validation photos",
+            ),
+            (
+                alone.agreement >= min_agreement,
+                f"agrees on {alone.agreement:.1%} of the validation photos",
+            ),
             (
                 self.drop_upper <= max_drop,
                 f"may lose up to {100 * self.drop_upper:.2f} points ({CONFIDENCE:.0%} bound)",
@@ -79,7 +117,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures of the trail."""
-        return {key: getattr(self, key) for key in self.__dataclass_fields__}
+        return asdict(self)
 
 
 def judge(
@@ -98,15 +136,15 @@ def judge(
 
     exact, found = exact.astype(np.float64), found.astype(np.float64)
     answers, new = exact.argmax(axis=1), found.argmax(axis=1)
-    right, still = answers == labels, new == labels
     margin, change = margins(exact, found)
     loss = expected_loss(exact, margin, change, labels)
     resampled = np.random.default_rng(seed).integers(len(labels), size=(_RESAMPLES, len(labels)))
     return Verdict(
         n=len(labels),
-        accuracy=float(still.mean()),
-        drop=float(right.mean() - still.mean()),
-        agreement=float((answers == new).mean()),
+        validation=Counts.of(answers[:validation], new[:validation], labels[:validation]),
+        accuracy=float((new == labels).mean()),
+        drop=Counts.of(answers, new, labels).drop,
+        agreement=Counts.of(answers, new, labels).agreement,
         expected_drop=float(loss.mean()),
         drop_upper=float(np.quantile(loss[resampled].mean(axis=1), CONFIDENCE)),
         expected_agreement=1 - turning_share(margin[:validation], change)[0],

@@ -82,11 +82,11 @@ class Rule:
             "n_validation": photos.validation,
             "n_training": len(photos.labels) - photos.validation,
             "text": (
-                f"On {len(photos.labels)} photos that calibration did not see, the drop and the "
-                f"{CONFIDENCE:.0%} upper bound of the expected drop are at most "
-                f"{100 * self.max_drop:g} points; the agreement, and what is to be expected of it "
-                f"from the margins of the {photos.validation} validation photos, are at least "
-                f"{self.min_agreement:.1%}."
+                f"On the {photos.validation} validation photos, and on {len(photos.labels)} photos "
+                "with the training photos that calibration did not see, the drop is at most "
+                f"{100 * self.max_drop:g} points and the agreement at least "
+                f"{self.min_agreement:.1%}; so are the {CONFIDENCE:.0%} upper bound of the expected "
+                "drop, and the agreement that the margins of the validation photos let expect."
             ),
         }
 

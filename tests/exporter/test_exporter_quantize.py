@@ -86,13 +86,13 @@ def test_a_changed_constant_changes_no_other(float32: bytes) -> None:
     assert np.array_equal(graph.constant(other), before)
 
 
-def test_an_outlier_does_not_take_the_steps(seen: dict[str, ranging.Histogram]) -> None:
-    """10,000 values of a normal distribution and one at 100: the range ends far below 100."""
-    values = np.append(np.random.default_rng(0).normal(size=10_000), 100.0)
+def test_an_outlier_does_not_take_the_steps() -> None:
+    """Of 2,000,000 values around 0 and one at 100, the one is clipped: 100 would cost all others."""
+    values = np.append(np.random.default_rng(0).normal(size=2_000_000), 100.0)
     counts, edges = np.histogram(values, BINS)
     one = ranging.Histogram(edges[0], edges[-1], counts, np.array([[edges[0], edges[-1]]]))
     low, high = ranging._range(one, ranging.RULES[2], None)
-    assert low <= 0 < high < 50
+    assert low <= 0 < high < 60
     assert ranging._range(one, ranging.RULES[0], None) == (edges[0], 100.0)
 
 
@@ -190,8 +190,15 @@ def test_a_lost_answer_is_counted() -> None:
     """One of four photos turns from right to wrong, one from wrong to right, one changes its logits."""
     exact = np.array([[2.0, 0], [0, 2], [2, 0], [2, 0]])
     found = np.array([[0.0, 2], [2, 0], [1, 0], [2, 0]])
-    verdict = judge(exact, found, np.array([0, 0, 0, 0]), 4)
+    verdict = judge(exact, found, np.array([0, 0, 0, 0]), 1)
     assert (verdict.accuracy, verdict.drop, verdict.agreement) == (0.75, 0.0, 0.5)
+    # The only validation photo is the one that is lost.
+    assert (verdict.validation.n, verdict.validation.drop, verdict.validation.agreement) == (
+        1,
+        1,
+        0,
+    )
+    assert "loses 100.00 points on the validation photos" in verdict.failures(0.01, 0.0)
     assert "agrees on 50.0%" in verdict.failures(0.01, 0.99)
     worse = judge(exact, found, np.array([0, 1, 0, 0]), 4)
     assert worse.drop == 0.5

@@ -286,13 +286,10 @@ class Ladder:
         reasons = verdict.failures(self._rule.max_drop, self._rule.min_agreement)
         milliseconds = self._milliseconds(rung.model)
         _log.info(
-            "tflite-int8     %s: drop %.2f points (at most %.2f), agreement %.1f %% (at least "
-            "%.1f %%), %.1f ms: %s",
+            "tflite-int8     %s: drop %.2f points, agreement %.1f %%, %.1f ms: %s",
             rung.name,
             100 * verdict.drop,
-            100 * verdict.drop_upper,
             100 * verdict.agreement,
-            100 * verdict.agreement_lower,
             milliseconds,
             "; ".join(reasons) or "holds",
         )

@@ -41,7 +41,7 @@ _QUICK = 24
 
 #: Units that are tried in float32 first; between the last that fails and the first that holds, the
 #: smallest number that holds is looked for.
-_COUNTS = (2, 4, 8, 16, 32)
+_COUNTS = (2, 4, 6, 8, 10, 12, 16, 24, 32)
 
 #: With more of the network's work than this in float32, a mixed file is hardly faster than float32.
 _MOST_WORK = 0.5

@@ -23,7 +23,7 @@ from .measure import inside
 _PLACES = 48
 
 #: Photos that layers are fitted on, of those that calibration sees.
-_PHOTOS = 128
+_PHOTOS = 256
 
 #: Weight of staying with the trained weights, in units of the inputs' mean variance. Of 0.01, 0.1
 #: and 1, 1 gave the smallest error on photos that were not fitted, on two networks.

@@ -10,6 +10,8 @@ from edge_runtime.backends.full_model import import_tensorflow
 from edge_runtime.errors import ModelError
 from edge_runtime.gradcam import gradcam_function
 
+from .network import find_head
+
 _BATCH = 16
 
 
@@ -40,11 +42,14 @@ class Reference:
             float32 (h, w), >= 0, not normalised.
 
         Raises:
-            ModelError: The model has no feature map.
+            ModelError: The model does not end in average pooling and a linear layer.
         """
         tf = import_tensorflow()
         if self._explain is None:
-            self._explain = gradcam_function(self._model, last_feature_map(self._model))
+            head = find_head(self._model)
+            if head is None:
+                raise ModelError("The model does not end in pooling and a linear layer.")
+            self._explain = gradcam_function(self._model, head.layer)
         with tf.device("/CPU:0"):
             found = self._explain(
                 image=tf.constant(pixels[None].astype(np.float32)),
@@ -52,23 +57,6 @@ class Reference:
             )
         heat: np.ndarray = np.asarray(found["heatmap"])
         return heat
-
-
-def last_feature_map(model: Any) -> str:
-    """Name of the last layer whose output has rows and columns.
-
-    Args:
-        model: A flat ``keras.Model``.
-
-    Raises:
-        ModelError: There is none.
-    """
-    for layer in reversed(model.layers):
-        shape = getattr(getattr(layer, "output", None), "shape", None)
-        pooled = shape is not None and len(shape) == 4 and tuple(shape[1:3]) == (1, 1)
-        if shape is not None and len(shape) == 4 and layer is not model.layers[0] and not pooled:
-            return str(layer.name)
-    raise ModelError("The model has no convolutional feature map, so no Grad-CAM.")
 
 
 def reference_scores(model: Any, pixels: np.ndarray) -> np.ndarray:

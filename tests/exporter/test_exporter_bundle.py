@@ -84,7 +84,14 @@ def test_manifest(exported: SimpleNamespace, run: Path) -> None:
         "run": "tiny",
         "weights_sha256": sha256_file(run / "model.keras"),
         "metrics": {"val": {"n": 18, "accuracy": 1.0}},
-        "options": {"batch": 1, "logits": False, "opset": 17, "int8_io": "uint8"},
+        "options": {
+            "batch": 1,
+            "logits": False,
+            "opset": 17,
+            "int8_io": "uint8",
+            "max_drop": 0.5,
+            "min_agreement": 0.99,
+        },
     }
     assert manifest.artifact("tflite-int8").quantization.startswith("full integer int8")
     calibration = manifest.calibration

@@ -119,7 +119,7 @@ def test_help_has_an_example_and_the_librarys_defaults() -> None:
     found = {option.name: option for option in bundle.params}
     parsed = bundle.make_context("bundle", ["run", "--out", "folder"]).params
     for name, value in ExportOptions().to_dict().items():
-        assert parsed[name] == (str(value) if name == "batch" else value)
+        assert parsed[name] == (str(value) if name in ("batch", "max_drop") else value)
     assert (found["opset"].type.min, found["opset"].type.max) == OPSETS
 
 

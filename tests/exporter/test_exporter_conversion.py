@@ -102,7 +102,7 @@ def test_the_real_process(run: Path, tmp_path: Path) -> None:
         "    assert converter.heatmap\n"
         "    scores = converter.scores(work / 'pixels.npy', 2)\n"
         "    maps = converter.heatmaps(work / 'pixels.npy', [1, 0], [0, 2])\n"
-        "    file = converter.convert('tflite-fp32')\n"
+        "    file = converter.convert('tflite-fp32').file\n"
         "print(scores.shape, maps.shape, file.stat().st_size > 0)\n"
         "print({'tensorflow', 'keras', 'onnx'} & set(sys.modules))\n"
     )

@@ -1,4 +1,4 @@
-"""How far scores can be trusted: calibration error, temperature and the "unknown" threshold.
+"""How far scores and figures can be trusted: calibration, "unknown", intervals, the paired test.
 
 The trainer fits them for the network, the exporter anew for each file that it writes. Plain numpy.
 """
@@ -11,6 +11,9 @@ import numpy as np
 
 #: Equal-width bins of the ECE and of the reliability diagram, as in Guo et al. 2017.
 BINS = 15
+
+#: Two-sided normal quantile of 95 %.
+_Z = 1.959963984540054
 
 #: A temperature beyond these says that the photos do not determine it.
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
@@ -144,3 +147,31 @@ def _shifted(logits: np.ndarray) -> np.ndarray:
     exact = logits.astype(np.float64)
     result: np.ndarray = exact - exact.max(axis=1, keepdims=True)
     return result
+
+
+def wilson(count: int, n: int) -> list[float]:
+    """The 95 % score interval of a share (Wilson 1927), which holds for few photos and near 1.
+
+    Args:
+        count: Photos that count.
+        n: All photos, at least 1.
+
+    Returns:
+        [low, high], 0..1.
+    """
+    share, spread = count / n, _Z * _Z / n
+    middle = share + spread / 2
+    half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    return [max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))]
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Two-sided p-value of the exact McNemar test (McNemar 1947, binomial form).
+
+    Args:
+        lost: Photos that only the first classifier gets right.
+        gained: Photos that only the second one gets right.
+    """
+    n = lost + gained
+    tail = sum(math.comb(n, k) for k in range(min(lost, gained) + 1))
+    return float(min(1.0, 2 * tail / 2**n))

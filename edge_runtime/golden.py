@@ -41,6 +41,7 @@ class GoldenPhoto:
 
     Attributes:
         file: The photo.
+        sha256: Of that file.
         label: True class.
         pixels: What the network gets, uint8 (h, w, 3); None where only the checksum is known.
         pixels_sha256: Of the bytes of these pixels, in C order.
@@ -49,6 +50,7 @@ class GoldenPhoto:
     """
 
     file: Path
+    sha256: str
     label: str
     pixels: np.ndarray | None
     pixels_sha256: str
@@ -118,7 +120,11 @@ def pixels_digest(pixels: np.ndarray) -> str:
 def _photo(home: Path, entry: dict[str, Any], manifest: Manifest) -> GoldenPhoto:
     file, digest, exact = _inside(home, entry["file"]), entry["pixels_sha256"], entry["exact"]
     if sha256_file(file) != entry["sha256"]:
-        raise BundleError(f"{file}: its SHA-256 is not that of {FILE}. {_AGAIN}")
+        raise BundleError(
+            f"{file}: its SHA-256 is not that of {FILE}: {file.name} was altered. {_AGAIN}"
+        )
+    if entry["label"] not in manifest.info.class_names:
+        raise BundleError(f"{home / FILE}: {entry['label']!r} is no class of this bundle. {_AGAIN}")
     pixels = None
     if entry.get("pixels") is not None:
         pixels = _stored_pixels(_inside(home, entry["pixels"]), digest)
@@ -133,7 +139,7 @@ def _photo(home: Path, entry: dict[str, Any], manifest: Manifest) -> GoldenPhoto
             raise BundleError(
                 f"{home / FILE}: {file.name}: expected {count} scores of {fmt}. {_AGAIN}"
             )
-    return GoldenPhoto(file, str(entry["label"]), pixels, digest, exact, scores)
+    return GoldenPhoto(file, entry["sha256"], entry["label"], pixels, digest, exact, scores)
 
 
 def _stored_pixels(file: Path, digest: Any) -> np.ndarray:

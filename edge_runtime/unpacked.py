@@ -18,6 +18,7 @@ from typing import IO
 from .archive import Archive
 from .errors import BundleError, SystemFailure, UsageError
 from .files import atomic_folder, cache_folder, sha256_tree, system_failures
+from .locks import locked
 from .manifest import MANIFEST_NAME, Artifact
 from .seen import content_digest, remember, stamp
 
@@ -49,11 +50,11 @@ def unpack(path: Path) -> Path:
     if digest in _temporary:
         return Path(_temporary[digest].name)
     try:
-        with _locked(_beside(folder, "unpacking")):
+        with locked(_beside(folder, "unpacking")):
             if not folder.is_dir():
                 with Archive(path) as archive, atomic_folder(folder) as fresh:
                     archive.unpack_base(fresh)
-            _used[folder] = _locked(_beside(folder, "used"), fcntl.LOCK_SH)
+            _used[folder] = locked(_beside(folder, "used"), fcntl.LOCK_SH)
         os.utime(_beside(folder, "used"))
     except (OSError, SystemFailure, UsageError):  # a cache that cannot be written is no obstacle
         return _unpack_temporarily(path, digest)
@@ -79,7 +80,7 @@ def unpack_artifact(path: Path, folder: Path, artifact: Artifact, again: bool = 
         return
     with system_failures(folder), contextlib.ExitStack() as stack:
         if folder in _used:
-            stack.enter_context(_locked(_beside(folder, "unpacking")))
+            stack.enter_context(locked(_beside(folder, "unpacking")))
         if target.exists() and not again:  # another process was faster
             return
         archive = stack.enter_context(Archive(path))
@@ -120,8 +121,8 @@ def _forget(folder: Path) -> None:
     now = fcntl.LOCK_EX | fcntl.LOCK_NB
     with (
         contextlib.suppress(BlockingIOError),
-        _locked(_beside(folder, "unpacking"), now),
-        _locked(_beside(folder, "used"), now),
+        locked(_beside(folder, "unpacking"), now),
+        locked(_beside(folder, "used"), now),
     ):
         shutil.rmtree(folder, ignore_errors=True)
         for mark in ("used", "unpacking"):
@@ -130,22 +131,3 @@ def _forget(folder: Path) -> None:
 
 def _beside(folder: Path, mark: str) -> Path:
     return folder.with_name(f"{folder.name}.{mark}")
-
-
-def _locked(file: Path, how: int = fcntl.LOCK_EX) -> IO[bytes]:
-    """Open and lock a file; closing it ends the lock.
-
-    Raises:
-        BlockingIOError: Another process holds it, and ``how`` says not to wait.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        stream = open(file, "ab")  # noqa: SIM115  # the lock lasts as long as it is open
-        try:
-            fcntl.flock(stream, how)
-            if os.path.exists(file) and os.path.samestat(os.fstat(stream.fileno()), file.stat()):
-                return stream
-        except BaseException:
-            stream.close()
-            raise
-        stream.close()  # removed while this process waited

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edge_runtime.golden import pixels_digest
 from edge_runtime.manifest import ModelInfo, OutputSpec
 from edge_runtime.rundir import RunDir, SplitRow
 
@@ -153,7 +153,7 @@ def gather(run: RunDir, model: FullModel, rows: Sequence[SplitRow], work: Path) 
         sha256=[row.sha256 for row in photos.rows],
         labels=np.array([run.class_names.index(row.label) for row in photos.rows]),
         pixels=work / _PIXELS,
-        pixels_sha256=[pixels_sha256(photo) for photo in photos.pixels],
+        pixels_sha256=[pixels_digest(photo) for photo in photos.pixels],
         scores=scores,
         mapped=mapped,
         maps=maps,
@@ -168,11 +168,6 @@ def spread(n: int, most: int) -> list[int]:
     if n <= most:
         return list(range(n))
     return [int(index) for index in np.linspace(0, n - 1, most).round()]
-
-
-def pixels_sha256(pixels: np.ndarray) -> str:
-    """SHA-256 of uint8 (height, width, 3) in C order."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def examine(truth: Truth, fmt: str, file: Path, info: ModelInfo, described: bool) -> Examined:

@@ -6,7 +6,6 @@ place where they were taken). Each is a photo of its own: all scores are those o
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +16,16 @@ import numpy as np
 from PIL import Image
 
 from edge_runtime.errors import ModelError
+from edge_runtime.files import sha256_file
+from edge_runtime.golden import FILE, FOLDER, VERSION, pixels_digest
 from edge_runtime.manifest import ModelInfo, PreprocessSpec, artifact_name
 from edge_runtime.preprocess import load_upright, preprocess
 from edge_runtime.rundir import write_json
 
 from . import scoring
-from .evidence import FullModel, Truth, pixels_sha256
+from .evidence import FullModel, Truth
 from .parity import margins
 from .thresholds import device_tolerance
-
-GOLDEN_FOLDER = "golden"
-GOLDEN_FILE = "golden.json"
-VERSION = 2
 
 PHOTOS = 4
 
@@ -105,7 +102,7 @@ def write_photos(folder: Path, truth: Truth, model: FullModel, work: Path) -> Go
         model: The Keras model.
         work: Folder for what is not part of the bundle.
     """
-    home = folder / GOLDEN_FOLDER
+    home = folder / FOLDER
     home.mkdir()
     spec, entries, pictures = truth.info.preprocess, [], []
     for number, index in enumerate(choose_golden(truth.scores, truth.labels)):
@@ -124,11 +121,11 @@ def write_photos(folder: Path, truth: Truth, model: FullModel, work: Path) -> Go
         entries.append(
             {
                 "file": file.name,
-                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "sha256": sha256_file(file),
                 "label": truth.info.class_names[label],
                 "class_index": label,
                 "pixels": f"{name}.pixels.png",
-                "pixels_sha256": pixels_sha256(pixels),
+                "pixels_sha256": pixels_digest(pixels),
                 # A PNG is decoded alike everywhere; decoders of JPEG may differ by a grey level.
                 "exact": file.suffix == ".png",
             }
@@ -166,7 +163,7 @@ def write_scores(folder: Path, golden: Golden, finished: Mapping[str, ModelInfo]
         for photo, scores in zip(golden.photos, found.scores, strict=True):
             photo["scores"][fmt] = _listed(scores)
     write_json(
-        folder / GOLDEN_FOLDER / GOLDEN_FILE,
+        folder / FOLDER / FILE,
         {
             "version": VERSION,
             "reference": "keras float32",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -15,16 +13,19 @@ import numpy as np
 
 from edge_runtime.errors import BundleError, DataError, ImageError, UsageError
 from edge_runtime.files import find_photos, sha256_file
-from edge_runtime.manifest import ModelInfo, PreprocessSpec
+from edge_runtime.golden import pixels_digest, read_golden
+from edge_runtime.manifest import Manifest, ModelInfo, PreprocessSpec
 from edge_runtime.preprocess import preprocess
 
-from .evidence import Truth, pixels_sha256
+from .evidence import Truth
 from .fitting import DEFAULT_SHARE
-from .golden import GOLDEN_FILE, GOLDEN_FOLDER, VERSION
-from .photos import printable
+from .photos import decode_all, printable
 from .record import Record
 
 _log = logging.getLogger("exporter")
+
+#: What ``golden.json`` calls the Keras model.
+_REFERENCE = "keras"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def find_in(data: str | os.PathLike[str], record: Record, info: ModelInfo, work:
     photos = [record.photos[i] for i in chosen]
     exact = np.array(
         [
-            pixels_sha256(p) == photo["pixels_sha256"]
+            pixels_digest(p) == photo["pixels_sha256"]
             for p, photo in zip(pixels, photos, strict=True)
         ]
     )
@@ -132,52 +133,46 @@ def find_in(data: str | os.PathLike[str], record: Record, info: ModelInfo, work:
     return Found(truth, counts, more, {})
 
 
-def find_golden(folder: Path, record: Record, info: ModelInfo, work: Path) -> Found:
+def find_golden(folder: Path, record: Record, manifest: Manifest, work: Path) -> Found:
     """The golden photos of a bundle, which are always there.
 
     Args:
         folder: The bundle.
         record: What the bundle knows of the validation photos.
-        info: Class names and preprocessing.
+        manifest: Of the bundle.
         work: Folder for the pixels.
 
     Raises:
         BundleError: They are missing or damaged.
+        ImageError: One cannot be decoded here.
     """
-    home = folder / GOLDEN_FOLDER
-    try:
-        data = json.loads((home / GOLDEN_FILE).read_bytes())
-        if data["version"] != VERSION:
-            raise ValueError(f"version {data['version']!r}, expected {VERSION}")
-        photos = data["photos"]
-        pictures, exact = [], []
-        for photo in photos:
-            if hashlib.sha256((home / photo["file"]).read_bytes()).hexdigest() != photo["sha256"]:
-                raise ValueError(f"{photo['file']} was altered")
-            # The pixels as they were: a decoder of JPEG may differ here, and that is another test.
-            pixels = preprocess(home / photo["pixels"], info.preprocess)
-            if pixels_sha256(pixels) != photo["pixels_sha256"]:
-                raise ValueError(f"{photo['pixels']} was altered")
-            pictures.append(pixels)
-            exact.append(np.array_equal(pixels, preprocess(home / photo["file"], info.preprocess)))
-        scores = {
-            name: np.array([photo["scores"][name] for photo in photos], np.float32)
-            for name in photos[0]["scores"]
-        }
-        truth = _truth(
-            info,
-            paths=[str(home / photo["file"]) for photo in photos],
-            photos=photos,
-            pixels=work / "golden.npy",
-            scores=scores.pop("keras"),
-            maps={},
-            exact=np.ones(len(photos), bool),
-        )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, ImageError) as error:
-        raise BundleError(
-            f"{home / GOLDEN_FILE}: damaged, or of another version ({error}). Copy the bundle "
-            "again, or export the run again."
-        ) from error
+    info, photos = manifest.info, read_golden(folder, manifest).photos
+    if any(_REFERENCE not in photo.scores for photo in photos):
+        raise BundleError(f"{folder}: holds no scores of the Keras model. Export the run again.")
+    decoded = [preprocess(photo.file, info.preprocess) for photo in photos]
+    # The pixels as they were: a decoder of JPEG may differ here, and that is another test.
+    pictures = [
+        made if photo.pixels is None else photo.pixels
+        for made, photo in zip(decoded, photos, strict=True)
+    ]
+    scores = {name: np.stack([photo.scores[name] for photo in photos]) for name in photos[0].scores}
+    truth = _truth(
+        info,
+        paths=[str(photo.file) for photo in photos],
+        photos=[
+            {
+                "file": photo.file.name,
+                "sha256": photo.sha256,
+                "label": photo.label,
+                "pixels_sha256": photo.pixels_sha256,
+            }
+            for photo in photos
+        ],
+        pixels=work / "golden.npy",
+        scores=scores.pop(_REFERENCE),
+        maps={},
+        exact=np.ones(len(photos), bool),
+    )
     np.save(work / "golden.npy", np.stack(pictures))
     counts = {
         "source": "golden",
@@ -185,7 +180,9 @@ def find_golden(folder: Path, record: Record, info: ModelInfo, work: Path) -> Fo
         "expected": len(record.photos),
         "missing": len(record.photos),
         "unreadable": 0,
-        "decoded_differently": len(photos) - sum(exact),
+        "decoded_differently": sum(
+            not np.array_equal(*both) for both in zip(decoded, pictures, strict=True)
+        ),
         "unknown": 0,
         "in_class_folders": 0,
     }
@@ -236,14 +233,12 @@ def _decode(
     """Decode what can be decoded into a ``.npy``; gives the pixels and the places of the photos."""
     if not paths:
         return np.empty((0, spec.height, spec.width, 3), np.uint8), []
-    shape = (len(paths), spec.height, spec.width, 3)
-    pixels = np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
-    kept: list[int] = []
-    for place, path in enumerate(paths):
+
+    def decode(place: int) -> np.ndarray | None:
         try:
-            pixels[len(kept)] = preprocess(path, spec)
+            return preprocess(paths[place], spec)
         except ImageError as error:
             _log.warning("Left out: %s", error)
-            continue
-        kept.append(place)
-    return pixels[: len(kept)], kept
+            return None
+
+    return decode_all(len(paths), decode, spec, store)

@@ -5,36 +5,30 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.files import size_of
 from edge_runtime.manifest import (
     DEFAULT_FORMAT,
     LABELS_NAME,
     MANIFEST_NAME,
     PARITY_NAME,
-    ModelInfo,
     artifact_name,
 )
 from edge_runtime.rundir import RunDir, write_json
 
 from .contents import Origin, manifest
-from .conversion import Converted, Converter
-from .drawing import LADDER, choose_rows, load_calibration, load_judges
-from .evidence import Truth, examine, gather
-from .formats.job import Judging
-from .formats.registry import FORMATS, choose_formats, require, split_names
-from .heatmaps import heatmap_spec
-from .metadata.describe import describe
+from .conversion import Converter
+from .drawing import choose_rows, load_calibration, load_judges
+from .evidence import Truth, gather
+from .formats.registry import choose_formats, require, split_names
+from .making import Maker
 from .metadata.labels import labels_text
 from .options import ExportOptions
 from .proof import write_golden, write_proof
 from .report import ExportReport
-from .rows import discard, judge_file
 from .serving import layout
 from .target import Target
 
@@ -100,21 +94,15 @@ def export_bundle(
             drawn = load_calibration(run, chosen, work / _CALIBRATION)
             judging = load_judges(run, chosen, work / _JUDGING)
             origin = Origin.of(run, options)
-            rows, infos, examined = {}, {}, {}
-            for fmt in sorted(wanted, key=_memory_first):
-                photos = work / _CALIBRATION if FORMATS[fmt].calibrates else None
-                judges = judging if fmt == LADDER else None
-                converted, info = _convert(fmt, converter, photos, judges, origin, len(truth))
-                plain = converted.file
-                found = examine(truth, fmt, plain, info, described=False)
-                file = folder / artifact_name(fmt)
-                infos[fmt] = info if found.output is None else replace(info, output=found.output)
-                describe(plain, file, infos[fmt], origin.name)
-                discard(plain)
-                quantization = infos[fmt].about["quantization"]
-                row = judge_file(fmt, file, found.figures, quantization, fmt in accepted)
-                rows[fmt] = {**row, **_trail(converted.notes)}
-                examined[fmt] = found
+            photos = None if drawn is None else work / _CALIBRATION
+            maker = Maker(converter, origin, truth, photos, judging)
+            made = {
+                fmt: maker.make(fmt, folder / artifact_name(fmt), fmt in accepted)
+                for fmt in sorted(wanted, key=_memory_first)
+            }
+            rows = {fmt: one.row for fmt, one in made.items()}
+            infos = {fmt: one.info for fmt, one in made.items()}
+            examined = {fmt: one.examined for fmt, one in made.items()}
             report = _report([rows[fmt] for fmt in wanted], truth, out)
             for line in report.warnings():
                 _log.warning("%s", line)
@@ -129,7 +117,6 @@ def export_bundle(
             write_proof(folder, report, truth, examined, golden, contents)
         if servers is not None:
             kept = [fmt for fmt in served if fmt not in rows or rows[fmt]["file"] is not None]
-            photos = None if drawn is None else work / _CALIBRATION
             models = layout.fill(servers, kept, origin, truth, photos, accepted, work / "serving")
             report = replace(report, serving={"folder": str(target.serving), "models": models})
     return replace(report, zip=None if target.zip is None else os.fspath(target.zip))
@@ -138,33 +125,6 @@ def export_bundle(
 def _memory_first(fmt: str) -> bool:
     """ONNX first: tf2onnx needs most memory, and the TFLite converter keeps what it took."""
     return not fmt.startswith("onnx")
-
-
-def _convert(
-    fmt: str,
-    converter: Converter,
-    calibration: Path | None,
-    judging: Judging | None,
-    origin: Origin,
-    photos: int,
-) -> tuple[Converted, ModelInfo]:
-    """Convert one format; gives the plain file, and what it has to say about itself."""
-    start = time.monotonic()
-    converted = converter.convert(fmt, calibration, judging)
-    _log.info(
-        "%-14s  converted in %.0f s, %.1f MB; comparing on %d photos",
-        fmt,
-        time.monotonic() - start,
-        size_of(converted.file) / 1e6,
-        photos,
-    )
-    heatmap = heatmap_spec(fmt, converted.file, converter.heatmap)
-    return converted, origin.info(fmt, heatmap, converted.notes.get("quantization"))
-
-
-def _trail(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says of how its file was chosen."""
-    return {key: notes[key] for key in ("recipe", "trail") if key in notes}
 
 
 def _report(

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.errors import ImageError, missing_package
-from edge_runtime.files import atomic_file
+from edge_runtime import pages
+from edge_runtime.errors import ImageError
 from edge_runtime.pictures import Picture, covered, picture, thumbnail
 
 from .evidence import SHOWN_CHANGES, Examined, Truth
@@ -73,9 +73,7 @@ def write_page(page: Page, file: Path, overwrite: bool = True) -> None:
         MissingComponent: Jinja is not installed.
         OutputExists: The file exists and ``overwrite`` is false.
     """
-    text = render(page)
-    with atomic_file(file, overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    pages.write(render(page), file, overwrite)
 
 
 def render(page: Page) -> str:
@@ -84,20 +82,8 @@ def render(page: Page) -> str:
     Raises:
         MissingComponent: Jinja is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_package("jinja2", "export", "write parity.html") from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment(_TEMPLATES, "export", "write parity.html")
     environment.filters |= {
-        "pct": lambda value: _or_dash(value, lambda v: f"{v:.1%}"),
-        "num": _number,
         "tiny": lambda value: _or_dash(value, lambda v: f"{v:.1e}" if v < 1e-3 else f"{v:.4f}"),
         "size": lambda value: _or_dash(value, lambda v: f"{v / 1e6:.1f} MB"),
         "points": lambda value: _or_dash(value, lambda v: f"{100 * v:.2f}"),
@@ -107,7 +93,7 @@ def render(page: Page) -> str:
         "plain": _plain,
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.",
     }
-    style = (_TEMPLATES / "parity.css").read_text(encoding="utf-8")
+    style = pages.style(_TEMPLATES / "parity.css")
     return str(environment.get_template("parity.html.j2").render(p=page, style=style))
 
 
@@ -207,10 +193,6 @@ def _card(truth: Truth, result: Examined, index: int) -> Card:
         given_score=float(scores[index, given]),
         pictures=[found for found in pictures if found is not None],
     )
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return _or_dash(value, lambda v: f"{v:.{digits}f}")
 
 
 def _or_dash(value: Any, text: Any) -> str:

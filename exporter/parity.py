@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .intervals import mcnemar, wilson
+from edge_runtime.confidence import mcnemar, wilson
+
 from .thresholds import THRESHOLDS, Threshold, is_float
 
 #: Keys of a row that are None where the file could not be run.

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,27 +124,69 @@ def load_photos(
     Raises:
         DataError: A file is gone or changed, or none of the photos can be decoded.
     """
-    shape = (len(rows), spec.height, spec.width, 3)
+
+    def decode(place: int) -> np.ndarray | None:
+        data = read_verified(rows[place])
+        try:
+            return preprocess(data, spec)
+        except ImageError as error:
+            _log.warning("%s: left out: %s", rows[place].path, error)
+            return None
+
+    pixels, kept = decode_all(len(rows), decode, spec, store)
+    if not kept:
+        raise DataError(f"None of {len(rows)} photos of the run can be decoded. Train again.")
+    return Photos([rows[place] for place in kept], pixels)
+
+
+def decode_all(
+    count: int,
+    decode: Callable[[int], np.ndarray | None],
+    spec: PreprocessSpec,
+    store: Path | None = None,
+) -> tuple[np.ndarray, list[int]]:
+    """Decode photos, one after the other, into one array.
+
+    Args:
+        count: How many.
+        decode: From a photo's number to its pixels; None leaves it out.
+        spec: Their size.
+        store: ``.npy`` file to keep the pixels in; None for an array in memory.
+
+    Returns:
+        uint8 (n, height, width, 3), and the numbers of those n photos.
+    """
+    shape = (count, spec.height, spec.width, 3)
     if store is None:
         pixels = np.empty(shape, np.uint8)
     else:
         pixels = np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
         _reserve(store)
-    kept: list[SplitRow] = []
-    for row in rows:
-        data = read_verified(row)
-        try:
-            pixels[len(kept)] = preprocess(data, spec)
-        except ImageError as error:
-            _log.warning("%s: left out: %s", row.path, error)
-            continue
-        kept.append(row)
-    if store is not None and len(kept) < len(rows):
+    kept: list[int] = []
+    for place in range(count):
+        found = decode(place)
+        if found is not None:
+            pixels[len(kept)] = found
+            kept.append(place)
+    if store is not None and len(kept) < count:
         rest = np.array(pixels[: len(kept)])
         np.save(store, rest)
-    if not kept:
-        raise DataError(f"None of {len(rows)} photos of the run can be decoded. Train again.")
-    return Photos(kept, pixels[: len(kept)])
+    return pixels[: len(kept)], kept
+
+
+def batches(pixels: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Photos in groups of a network's batch; the last group is filled up with its last photo.
+
+    Args:
+        pixels: uint8 (n, height, width, 3).
+        size: Photos that the network takes at once.
+
+    Yields:
+        uint8 (size, height, width, 3), and how many of them are photos.
+    """
+    for start in range(0, len(pixels), size):
+        part = np.asarray(pixels[start : start + size])
+        yield np.concatenate([part, *[part[-1:]] * (size - len(part))]), len(part)
 
 
 def _reserve(file: Path) -> None:

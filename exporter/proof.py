@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.golden import FOLDER
 from edge_runtime.manifest import Manifest, ModelInfo
 
 from . import golden
@@ -77,7 +78,7 @@ def write_proof(
         default=report.default,
         notes=notes(report.artifacts),
         changes=changes(truth, shown),
-        golden=golden_pictures(folder / golden.GOLDEN_FOLDER, photos.photos),
+        golden=golden_pictures(folder / FOLDER, photos.photos),
         facts=facts(manifest),
         calibration=manifest.calibration,
     )

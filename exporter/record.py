@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import BundleError
+from edge_runtime.golden import FOLDER
 from edge_runtime.rundir import write_json
 
 from .evidence import Truth
-from .golden import GOLDEN_FOLDER
 
 REFERENCE_FILE = "reference.json"
 ARRAYS_FILE = "reference.npz"
@@ -45,7 +45,7 @@ class Record:
 
 def write_record(folder: Path, truth: Truth) -> None:
     """Write the model's answers into a bundle that has its ``golden/`` already."""
-    home = folder / GOLDEN_FOLDER
+    home = folder / FOLDER
     names = truth.info.class_names
     photos = [
         {"file": file, "sha256": sha256, "label": names[label], "pixels_sha256": pixels}
@@ -72,7 +72,7 @@ def read_record(folder: Path, class_names: tuple[str, ...]) -> Record:
     Raises:
         BundleError: It is missing, as in a bundle of an older version, or damaged.
     """
-    home = folder / GOLDEN_FOLDER
+    home = folder / FOLDER
     try:
         data = json.loads((home / REFERENCE_FILE).read_bytes())
         with np.load(home / ARRAYS_FILE) as arrays:

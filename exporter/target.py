@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from edge_runtime.errors import UsageError
 from edge_runtime.files import (
@@ -171,33 +172,22 @@ def only_writer(out: Path) -> Iterator[None]:
     """
     target = out.resolve()
     lock = target.with_name(f".{target.name}.lock")
-    with system_failures(out):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stream = _locked(lock, out)
-    try:
+    with contextlib.ExitStack() as stack:
+        with system_failures(out):
+            stack.enter_context(_alone(lock, out))
+        stack.callback(lock.unlink, missing_ok=True)  # while it is still locked
         yield
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(stream)
 
 
-def _locked(lock: Path, out: Path) -> int:
-    """A descriptor of the lock file that this process alone holds locked."""
+def _alone(lock: Path, out: Path) -> IO[bytes]:
+    """The lock file, held by this process alone until it is closed."""
     import fcntl
 
-    while True:
-        stream = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last holder may have removed it between the opening and the locking.
-            if lock.exists() and os.path.samestat(os.fstat(stream), os.stat(lock)):
-                return stream
-        except BlockingIOError as error:
-            os.close(stream)
-            raise UsageError(
-                f"{out}: another export is writing there. Wait for it, or choose another place."
-            ) from error
-        except BaseException:
-            os.close(stream)
-            raise
-        os.close(stream)
+    from edge_runtime.locks import locked
+
+    try:
+        return locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            f"{out}: another export is writing there. Wait for it, or choose another place."
+        ) from error

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.confidence import wilson
 from edge_runtime.errors import BundleError, CheckFailed, MissingComponent
 from edge_runtime.manifest import PARITY_NAME, Artifact, Manifest
 
 from . import scoring
 from .evidence import Examined, examine
-from .intervals import wilson
 from .lookup import Found, More, find_golden, find_in
 from .page import Page, write_page
 from .parity import accuracy
@@ -116,7 +116,7 @@ def verify_bundle(
     with tempfile.TemporaryDirectory(prefix="edge-verify-") as name:
         work = Path(name)
         if data is None:
-            found = find_golden(bundle.path, record, manifest.info, work)
+            found = find_golden(bundle.path, record, manifest, work)
         else:
             found = find_in(data, record, manifest.info, work)
         _say(found.counts)

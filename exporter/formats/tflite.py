@@ -15,6 +15,7 @@ from edge_runtime.backends.full_model import SERVE_SIGNATURE, import_tensorflow
 from edge_runtime.errors import ModelError
 
 from ..converting import converting
+from ..photos import batches
 from .source import Source
 from .tflite_graph import check
 
@@ -83,12 +84,9 @@ def representative_dataset(
     Returns:
         A function that yields float32 (batch, height, width, 3), 0..255.
     """
-    step = batch or 1
 
     def photos() -> Iterator[list[np.ndarray]]:
-        for start in range(0, len(pixels), step):
-            part = pixels[start : start + step]
-            filled = np.concatenate([part, *[part[-1:]] * (step - len(part))])
-            yield [filled.astype(np.float32)]
+        for group, _ in batches(pixels, batch or 1):
+            yield [group.astype(np.float32)]
 
     return photos

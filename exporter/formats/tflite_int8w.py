@@ -6,11 +6,8 @@ TensorFlow's converter quantises such weights only together with the activations
 
 from __future__ import annotations
 
-from typing import Any
-
-from edge_runtime.errors import missing_package
-
 from ..converting import converting
+from ..quantize.integers import weights_only
 from .job import Job
 from .tflite_buffers import inline
 from .tflite_graph import check
@@ -23,23 +20,7 @@ def convert(job: Job) -> None:
         ModelError: The quantiser failed.
         MissingComponent: ai-edge-quantizer is not installed.
     """
-    quantizer, recipe = import_quantizer()
     with converting(job.format):
-        work = quantizer.Quantizer(job.source.tflite().read_bytes())
-        work.load_quantization_recipe(recipe.weight_only_wi8_afp32())
-        model = inline(bytes(work.quantize().quantized_model))
+        model = inline(weights_only(job.source.tflite().read_bytes(), job.format))
     check(model, job.format, job.options.batch)
     job.target.write_bytes(model)
-
-
-def import_quantizer() -> tuple[Any, Any]:
-    """The modules ``quantizer`` and ``recipe`` of ai-edge-quantizer.
-
-    Raises:
-        MissingComponent: It is not installed.
-    """
-    try:
-        from ai_edge_quantizer import quantizer, recipe
-    except ImportError as error:
-        raise missing_package("ai-edge-quantizer", "export", "quantise weights alone") from error
-    return quantizer, recipe

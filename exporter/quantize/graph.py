@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.flatbuffer import import_flatbuffers
+from ..formats.tflite_buffers import inline
 from ..formats.tflite_graph import import_schema
 
 #: Operators with a kernel: where multiplications are.
@@ -27,9 +28,10 @@ class Graph:
     """
 
     def __init__(self, model: bytes) -> None:
-        """Read a flatbuffer; constants of float32 graphs can be read and replaced."""
+        """Read a file; constants of float32 graphs can be read and replaced."""
         self.schema = import_schema()
-        self.model = self.schema.ModelT.InitFromObj(self.schema.Model.GetRootAs(model))
+        root = self.schema.Model.GetRootAs(inline(model))
+        self.model = self.schema.ModelT.InitFromObj(root)
         self._graph = self.model.subgraphs[0]
         self._kinds: dict[int, str] = {
             value: name
@@ -101,17 +103,14 @@ class Graph:
         """The operator that gives a tensor; None for inputs and constants."""
         return next((o for o in self.operators if tensor in list(o.outputs)), None)
 
-    def add_constant(self, name: str, values: np.ndarray) -> int:
-        """Add a float32 constant; gives its index."""
-        self.model.buffers.append(self._buffer(values))
-        return self._add_tensor(name, values.shape, self.schema.TensorType.FLOAT32, -1)
-
     def add_tensor_like(self, name: str, tensor: int, kind: int, quantization: Any = None) -> int:
         """Add a tensor of the same shape and another type; gives its index."""
-        index = self._add_tensor(name, self.shape(tensor), kind, 0)
-        self.tensors[index].shapeSignature = copy.copy(self.tensors[tensor].shapeSignature)
-        self.tensors[index].quantization = quantization
-        return index
+        old, new = self.tensors[tensor], self.schema.TensorT()
+        new.name, new.type, new.quantization = name.encode(), kind, quantization
+        new.shape, new.shapeSignature = _indices(old.shape), copy.copy(old.shapeSignature)
+        new.buffer = 0  # the empty one, of tensors that are computed
+        self.tensors.append(new)
+        return len(self.tensors) - 1
 
     def add_operator(self, kind: str, source: int, target: int, place: int) -> None:
         """Insert an operator without options of its own, of one input and one output."""
@@ -156,13 +155,6 @@ class Graph:
                 if entry.tensorIndex == before:
                     entry.tensorIndex = tensor
 
-    def _add_tensor(self, name: str, shape: Iterable[int], kind: int, buffer: int) -> int:
-        tensor = self.schema.TensorT()
-        tensor.name, tensor.shape, tensor.type = name.encode(), _indices(shape), kind
-        tensor.buffer = buffer % len(self.model.buffers)
-        self.tensors.append(tensor)
-        return len(self.tensors) - 1
-
     def _buffer(self, values: np.ndarray) -> Any:
         buffer = self.schema.BufferT()
         data = np.ascontiguousarray(values, np.float32).tobytes()
@@ -199,13 +191,19 @@ def activations(graph: Graph) -> Iterator[tuple[Any, str]]:
 
 
 def without_softmax(model: bytes) -> bytes:
-    """The same network, ending in its logits; unchanged where it does so already."""
+    """The same network, ending in its logits; unchanged where it does so already.
+
+    What turns a quantised file's probabilities into another type behind the softmax goes, too.
+    """
     graph = Graph(model)
-    last = graph.producer(graph.output)
+    behind, last = [], graph.producer(graph.output)
+    while last is not None and graph.kind(last) in ("QUANTIZE", "DEQUANTIZE"):
+        behind.append(last)
+        last = graph.producer(last.inputs[0])
     if last is None or graph.kind(last) != "SOFTMAX":
         return model
     graph.set_output(int(last.inputs[0]))
-    graph.remove([last])
+    graph.remove([last, *behind])
     return graph.to_bytes()
 
 

@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.errors import EdgeError, ModelError, first_line
+from edge_runtime.errors import EdgeError, ModelError, first_line, missing_package
 from edge_runtime.quiet import quiet_stderr
 
-from ..formats.tflite_buffers import inline
-from ..formats.tflite_int8w import import_quantizer
 from .graph import Graph
 from .ranges import Ranges
 
@@ -37,7 +35,7 @@ def full_integer(model: bytes, ranges: Ranges, in_float: Collection[str] = ()) -
     Returns:
         The file; its input and output are int8, or float32 where the first or the last operator
         stays in float32. Its constants may lie behind the flatbuffer, see
-        :func:`exporter.formats.tflite_buffers.inline`; :func:`set_io` moves them into it.
+        :func:`exporter.formats.tflite_buffers.inline`.
 
     Raises:
         ModelError: The quantiser failed.
@@ -59,26 +57,53 @@ def full_integer(model: bytes, ranges: Ranges, in_float: Collection[str] = ()) -
         name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
         for name, (low, high) in ranges.items()
     }
-    return _quantized(model, rules, seen)
+    return _quantized(model, rules, seen, "tflite-int8")
 
 
-def weights_only(model: bytes) -> bytes:
-    """Quantise the weights alone; raises as :func:`full_integer`."""
+def weights_only(model: bytes, fmt: str) -> bytes:
+    """Quantise the weights alone.
+
+    Args:
+        model: The float32 flatbuffer.
+        fmt: Name of the format that is written, for messages.
+
+    Returns:
+        The file, its constants perhaps behind the flatbuffer.
+
+    Raises:
+        ModelError: The quantiser failed.
+        MissingComponent: ai-edge-quantizer is not installed.
+    """
     _, recipe = import_quantizer()
-    return _quantized(model, recipe.weight_only_wi8_afp32(), None)
+    return _quantized(model, recipe.weight_only_wi8_afp32(), None, fmt)
 
 
-def _quantized(model: bytes, rules: list[dict[str, Any]], seen: dict[str, Any] | None) -> bytes:
+def import_quantizer() -> tuple[Any, Any]:
+    """The modules ``quantizer`` and ``recipe`` of ai-edge-quantizer.
+
+    Raises:
+        MissingComponent: It is not installed.
+    """
+    try:
+        from ai_edge_quantizer import quantizer, recipe
+    except ImportError as error:
+        raise missing_package("ai-edge-quantizer", "export", "quantise TFLite files") from error
+    return quantizer, recipe
+
+
+def _quantized(
+    model: bytes, rules: list[dict[str, Any]], seen: dict[str, Any] | None, fmt: str
+) -> bytes:
     quantizer, _ = import_quantizer()
     try:
         with quiet_stderr(), contextlib.redirect_stdout(io.StringIO()):
             work = quantizer.Quantizer(model)
             work.load_quantization_recipe(rules)
             return bytes(work.quantize(seen).quantized_model)
-    except (EdgeError, MemoryError):
+    except (EdgeError, MemoryError, OSError):
         raise
     except Exception as error:  # it raises anything
-        raise ModelError(f"tflite-int8: the quantiser failed ({first_line(error)}).") from error
+        raise ModelError(f"{fmt}: the quantiser failed ({first_line(error)}).") from error
 
 
 def set_io(model: bytes, dtype: str, logits: tuple[float, float] | None) -> bytes:
@@ -92,7 +117,7 @@ def set_io(model: bytes, dtype: str, logits: tuple[float, float] | None) -> byte
     Returns:
         The flatbuffer; a uint8 or int8 input has one step a grey level.
     """
-    graph = Graph(inline(model))
+    graph = Graph(model)
     kinds = graph.schema.TensorType
     wanted = getattr(kinds, dtype.upper())
     for tensor, first in ((graph.input, True), (graph.output, False)):

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from .units import noise
+
 #: Of the bounds, one-sided.
 CONFIDENCE = 0.95
 
@@ -132,23 +134,23 @@ def judge(
         validation: How many of the photos, the first ones, are validation photos.
         seed: Of the bootstrap.
     """
-    from .units import noise
-
     exact, found = exact.astype(np.float64), found.astype(np.float64)
     answers, new = exact.argmax(axis=1), found.argmax(axis=1)
     margin, change = margins(exact, found)
     loss = expected_loss(exact, margin, change, labels)
+    turning, turning_most = turning_share(margin[:validation], change)
+    counts = Counts.of(answers, new, labels)
     resampled = np.random.default_rng(seed).integers(len(labels), size=(_RESAMPLES, len(labels)))
     return Verdict(
         n=len(labels),
         validation=Counts.of(answers[:validation], new[:validation], labels[:validation]),
         accuracy=float((new == labels).mean()),
-        drop=Counts.of(answers, new, labels).drop,
-        agreement=Counts.of(answers, new, labels).agreement,
+        drop=counts.drop,
+        agreement=counts.agreement,
         expected_drop=float(loss.mean()),
         drop_upper=float(np.quantile(loss[resampled].mean(axis=1), CONFIDENCE)),
-        expected_agreement=1 - turning_share(margin[:validation], change)[0],
-        agreement_lower=1 - turning_share(margin[:validation], change)[1],
+        expected_agreement=1 - turning,
+        agreement_lower=1 - turning_most,
         noise=noise(found, exact),
     )
 

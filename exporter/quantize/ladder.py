@@ -24,12 +24,12 @@ import numpy as np
 
 from edge_runtime.errors import ModelError
 
-from ..formats.tflite_buffers import inline
+from ..photos import batches
 from . import ranges as ranging
 from .graph import Graph, without_softmax
 from .integers import full_integer, set_io, weights_only
 from .judge import CONFIDENCE, Verdict, judge
-from .measure import Interpreter, answers, batches
+from .measure import Interpreter, answers
 from .ranges import Ranges
 from .reconstruct import reconstruct
 from .units import Unit, cut, noise, rank, results_of
@@ -112,7 +112,7 @@ class Chosen:
 class _Rung:
     name: str
     model: bytes  #: with the input and output that were asked for
-    quantization: str
+    scheme: str  #: what is quantised and how
     recipe: dict[str, Any]
 
 
@@ -149,10 +149,9 @@ class Ladder:
         Raises:
             ModelError: Not even the last rung holds.
         """
-        io = f"{self._int8_io} input and output"
         held = (
             self._best_of(
-                lambda: _Rung("full int8, min-max", plain(), f"{_full('min-max')}; {io}", {}),
+                lambda: _Rung("full int8, min-max", plain(), _full("min-max"), {}),
                 lambda: self._mixed("full int8, chosen ranges", self._float32, 0),
                 lambda: self._reconstructed(0),
             )
@@ -160,9 +159,8 @@ class Ladder:
             or self._try(
                 _Rung(
                     "weight-only int8",
-                    self._with_io(weights_only(self._float32)),
-                    "weight-only int8: weights per-channel behind DEQUANTIZE, float32 arithmetic; "
-                    f"{io}",
+                    self._with_io(weights_only(self._float32, "tflite-int8")),
+                    "weight-only int8: weights per-channel behind DEQUANTIZE, float32 arithmetic",
                     {},
                 )
             )
@@ -170,7 +168,7 @@ class Ladder:
                 _Rung(
                     "float16 weights",
                     self._with_io(float16()),
-                    f"float16 weights, float32 arithmetic; {io}",
+                    "float16 weights, float32 arithmetic",
                     {},
                 )
             )
@@ -184,7 +182,8 @@ class Ladder:
         for entry in self._trail:
             entry["chosen"] = entry["rung"] == held.name
         recipe = {"rung": held.name, **held.recipe, "rule": self._rule.to_dict(self._photos)}
-        return Chosen(held.model, held.quantization, recipe, self._trail)
+        quantization = f"{held.scheme}; {self._int8_io} input and output"
+        return Chosen(held.model, quantization, recipe, self._trail)
 
     @cached_property
     def _candidates(self) -> dict[str, Ranges]:
@@ -269,7 +268,7 @@ class Ladder:
         return _Rung(
             name,
             self._with_io(quantized),
-            f"{scheme}; {self._int8_io} input and output",
+            scheme,
             {"ranges": self._rule_of_ranges, "reconstructed": reconstructed, "float32": names},
         )
 
@@ -306,7 +305,7 @@ class Ladder:
         return rung if not reasons else None
 
     def _judge(self, model: bytes) -> Verdict:
-        found = answers(_logits_of(model), self._photos.judging)
+        found = answers(without_softmax(model), self._photos.judging)
         return judge(self._exact, found, self._photos.labels, self._photos.validation)
 
     def _milliseconds(self, model: bytes) -> float:
@@ -316,15 +315,3 @@ class Ladder:
 
 def _full(how: str) -> str:
     return f"full integer int8, weights per-channel, activations per-tensor, {how}"
-
-
-def _logits_of(model: bytes) -> bytes:
-    """A quantised file without its softmax and what stands behind it."""
-    graph = Graph(inline(model))
-    last = [o for o in graph.operators if graph.kind(o) == "SOFTMAX"]
-    if not last:
-        return model
-    place = graph.operators.index(last[-1])
-    graph.set_output(int(last[-1].inputs[0]))
-    graph.remove(graph.operators[place:])
-    return graph.to_bytes()

@@ -6,7 +6,7 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from edge_runtime.backends.base import default_threads
 from edge_runtime.quiet import quiet_stderr
+
+from ..photos import batches
 
 #: Bins of a histogram: eight for each of the 256 steps that an activation will have.
 BINS = 2048
@@ -106,17 +108,6 @@ class Interpreter:
         if values.dtype.kind in "iu" and scale:
             return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
         return values
-
-
-def batches(pixels: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Photos in groups of a network's batch; the last group is filled up with its last photo.
-
-    Yields:
-        uint8 (size, height, width, 3), and how many of them are photos.
-    """
-    for start in range(0, len(pixels), size):
-        part = np.asarray(pixels[start : start + size])
-        yield np.concatenate([part, *[part[-1:]] * (size - len(part))]), len(part)
 
 
 def answers(model: bytes, pixels: np.ndarray) -> np.ndarray:

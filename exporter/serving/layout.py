@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import CheckFailed
-from edge_runtime.files import size_of
 from edge_runtime.manifest import LABELS_NAME
 from edge_runtime.rundir import write_json
 
 from ..contents import Origin
 from ..conversion import Converter
-from ..evidence import Truth, examine
-from ..formats.registry import FORMATS
-from ..heatmaps import heatmap_spec
-from ..metadata.describe import describe
+from ..evidence import Truth
+from ..making import Maker
 from ..metadata.labels import labels_text
 from ..report import summary
-from ..rows import discard, judge_file
 from ..target import SERVING_NAME
 from . import texts, triton
 
@@ -91,28 +86,13 @@ def fill(
     base, rows = model_name(origin.name), []
     _log.info("opening the model for servers")
     with Converter(origin.run, origin.options, work) as converter:
+        maker = Maker(converter, origin, truth, calibration, purpose="for servers, ")
         for fmt in formats:
-            start = time.monotonic()
-            plain = converter.convert(fmt, calibration if FORMATS[fmt].calibrates else None).file
-            _log.info(
-                "%-14s  for servers, converted in %.0f s, %.1f MB; comparing on %d photos",
-                fmt,
-                time.monotonic() - start,
-                size_of(plain) / 1e6,
-                len(truth),
-            )
-            info = origin.info(fmt, heatmap_spec(fmt, plain, converter.heatmap))
-            found = examine(truth, fmt, plain, info, described=False)
-            if found.output is not None:
-                info = replace(info, output=found.output)
             server, name = TF_SERVING, base
             if fmt != _SAVED_MODEL:
                 server, name = TRITON, f"{base}-{fmt}"
             file = work / (_VERSION if server == TF_SERVING else triton.MODEL_FILE)
-            describe(plain, file, info, origin.name)
-            discard(plain)
-            quantization = info.about["quantization"]
-            row = judge_file(fmt, file, found.figures, quantization, fmt in accept)
+            row = maker.make(fmt, file, fmt in accept).row
             if row["file"] is not None:
                 row["file"] = _place(folder, server, name, file, origin)
             rows.append({"name": name, "server": server, **row})

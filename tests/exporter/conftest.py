@@ -156,6 +156,13 @@ def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNames
     return SimpleNamespace(bundle=out, report=report, plain=plain)
 
 
+@pytest.fixture(scope="session")
+def float32(exported: SimpleNamespace) -> bytes:
+    """The float32 TFLite file of the small network, without its description."""
+    path: Path = exported.plain / f"plain-{artifact_name('tflite-fp32')}"
+    return path.read_bytes()
+
+
 def copy_any(source: Path, target: Path) -> None:
     """Copy a file or a folder."""
     if source.is_dir():

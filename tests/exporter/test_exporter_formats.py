@@ -227,7 +227,7 @@ def test_opset(write: Callable[..., Path]) -> None:
 
 def test_constants_behind_the_flatbuffer_come_into_it() -> None:
     """ai-edge-quantizer writes large models so; a metadata buffer in front would move them."""
-    from exporter.formats.tflite_int8w import import_quantizer
+    from exporter.quantize.integers import import_quantizer
 
     quantizer, recipe = import_quantizer()
     keras = import_keras()

@@ -29,13 +29,6 @@ SIZE = 32
 
 
 @pytest.fixture(scope="module")
-def float32(exported: SimpleNamespace) -> bytes:
-    """The float32 TFLite file of the tiny network."""
-    path: Path = exported.plain / f"plain-{artifact_name('tflite-fp32')}"
-    return path.read_bytes()
-
-
-@pytest.fixture(scope="module")
 def float16(exported: SimpleNamespace) -> bytes:
     """The TFLite file with float16 weights."""
     path: Path = exported.plain / f"plain-{artifact_name('tflite-fp16')}"
@@ -103,7 +96,7 @@ def test_as_few_units_in_float_as_needed(
     assert tried == [2, 4, 3]
     assert len(held.recipe["float32"]) == 3
     for name in held.recipe["float32"]:
-        assert name in held.quantization
+        assert name in held.scheme
 
 
 def test_weight_only_and_float16_are_the_last_rungs(

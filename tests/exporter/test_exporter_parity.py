@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_runtime.confidence import mcnemar, wilson
 from edge_runtime.manifest import FORMAT_SUFFIXES
 from exporter import parity
-from exporter.intervals import mcnemar, wilson
 from exporter.thresholds import device_tolerance
 
 

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from edge_runtime.manifest import PreprocessSpec, artifact_name
+from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import SplitRow, read_split
 from exporter.calibration import JUDGES, choose_judges
+from exporter.photos import batches
 from exporter.quantize import ranges as ranging
 from exporter.quantize.graph import Graph, activations, without_softmax
 from exporter.quantize.integers import full_integer, set_io, weights_only
 from exporter.quantize.judge import CONFIDENCE, expected_loss, judge, margins, turning_share
-from exporter.quantize.measure import BINS, Interpreter, answers, batches
+from exporter.quantize.measure import BINS, Interpreter, answers
 from exporter.quantize.reconstruct import linear_layers, reconstruct
 from exporter.quantize.units import cut, noise, rank, results_of
 
 SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def float32(exported: SimpleNamespace) -> bytes:
-    """The float32 TFLite file of the tiny network."""
-    path: Path = exported.plain / f"plain-{artifact_name('tflite-fp32')}"
-    return path.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +71,7 @@ def test_a_network_without_its_softmax_gives_the_logits(
 def test_a_changed_constant_changes_no_other(float32: bytes) -> None:
     graph = Graph(float32)
     kernel = int(linear_layers(graph)[-1].inputs[1])
-    other = graph.add_constant("other", graph.constant(kernel))
+    other = graph.add_tensor_like("other", kernel, graph.schema.TensorType.FLOAT32)
     graph.tensors[other].buffer = graph.tensors[kernel].buffer  # two that share their values
     before = graph.constant(kernel).copy()
     graph.set_constant(kernel, before + 1)
@@ -163,7 +156,7 @@ def test_any_input_and_output(
     plain = {
         "integer": lambda: full_integer(float32, ranges),
         "mixed": lambda: full_integer(float32, ranges, results_of(ends)),
-        "float": lambda: weights_only(float32),
+        "float": lambda: weights_only(float32, "tflite-int8"),
     }[kind]()
     model = set_io(plain, dtype, None)
     network = Interpreter(model)

@@ -20,6 +20,7 @@ from edge_runtime.errors import CheckFailed, ModelError, OutputExists, UsageErro
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir
 from exporter import package, parity
+from exporter.making import Made, Maker
 from exporter.package import export_bundle
 from exporter.serving import layout, texts
 from exporter.serving.triton import config_pbtxt
@@ -316,15 +317,15 @@ def test_a_model_that_differs_is_not_served(
     run: Path, tmp_path: Path, quick: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two, the other is; of one, nothing is written. The bundle's own file was good."""
-    original = layout.examine
 
-    def strict(truth: Any, fmt: str, *rest: Any, **options: Any) -> Any:
-        if fmt == "onnx-fp32":
-            limit = replace(parity.THRESHOLDS[fmt], max_abs_diff=-1.0)
-            monkeypatch.setitem(parity.THRESHOLDS, fmt, limit)
-        return original(truth, fmt, *rest, **options)
+    class Strict(Maker):
+        def make(self, fmt: str, *rest: Any) -> Made:
+            if fmt == "onnx-fp32":
+                limit = replace(parity.THRESHOLDS[fmt], max_abs_diff=-1.0)
+                monkeypatch.setitem(parity.THRESHOLDS, fmt, limit)
+            return super().make(fmt, *rest)
 
-    monkeypatch.setattr(layout, "examine", strict)
+    monkeypatch.setattr(layout, "Maker", Strict)
     unlimited = parity.THRESHOLDS["onnx-fp32"]
     with pytest.raises(CheckFailed, match="nothing was written: onnx-fp32: largest difference"):
         export_bundle(run, tmp_path / "bundle", ["onnx-fp32"], serving=tmp_path / "serve")

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from edge_runtime import rundir
+from edge_runtime.confidence import mcnemar
 from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.files import sha256_file
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
@@ -18,7 +19,6 @@ from edge_runtime.rundir import RunDir, SplitRow
 from trainer.cli import cli
 from trainer.evaluation.compare import compare_runs
 from trainer.evaluation.compare_table import format_comparison, verdict
-from trainer.evaluation.intervals import mcnemar
 
 COLORS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
 

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from trainer.evaluation.intervals import mcnemar, paired_difference, wilson
+from edge_runtime.confidence import mcnemar
+from trainer.evaluation.intervals import paired_difference, wilson
 
 
 def test_wilson_against_published_values():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_runtime import rundir
+from edge_runtime.confidence import mcnemar
 from edge_runtime.errors import DatasetError, UsageError
 from edge_runtime.files import sha256_file, size_of
 from edge_runtime.rundir import RunDir
@@ -18,7 +19,7 @@ from ..config.io import read_mapping
 from ..data.dataset import Sample
 from ..data.folders import class_photos, listing
 from .answers import answer, count_learned
-from .intervals import mcnemar, paired_difference, wilson
+from .intervals import paired_difference, wilson
 
 #: p-values below it are called a difference.
 SIGNIFICANT = 0.05

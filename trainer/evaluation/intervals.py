@@ -1,11 +1,11 @@
-"""How sure a figure is that was counted on few photos: intervals and the paired test."""
+"""How sure a figure is that was counted on few photos, as ``metrics.json`` says it."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from ..packages import import_module
+from edge_runtime import confidence
 
 #: Of all intervals.
 LEVEL = 0.95
@@ -24,11 +24,8 @@ def wilson(right: int, n: int) -> dict[str, Any]:
     Returns:
         ``low`` and ``high`` (0..1), ``level`` (0.95) and ``method`` (``wilson``).
     """
-    share, spread = right / n, _Z * _Z / n
-    middle = share + spread / 2
-    half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    low, high = ((middle - half) / (1 + spread), (middle + half) / (1 + spread))
-    return {"low": max(low, 0.0), "high": min(high, 1.0), "level": LEVEL, "method": "wilson"}
+    low, high = confidence.wilson(right, n)
+    return {"low": low, "high": high, "level": LEVEL, "method": "wilson"}
 
 
 def paired_difference(better: int, worse: int, n: int) -> dict[str, Any]:
@@ -55,19 +52,3 @@ def paired_difference(better: int, worse: int, n: int) -> dict[str, Any]:
         "level": LEVEL,
         "method": "bonett-price",
     }
-
-
-def mcnemar(better: int, worse: int) -> float:
-    """Two-sided p-value of the exact McNemar test (McNemar 1947, binomial form).
-
-    Args:
-        better: Photos that only the second classifier gets right.
-        worse: Photos that only the first one gets right.
-
-    Raises:
-        MissingComponent: scipy is not installed.
-    """
-    if better + worse == 0:
-        return 1.0
-    stats = import_module("scipy.stats", "scipy", "compare two runs")
-    return float(stats.binomtest(better, better + worse, 0.5).pvalue)

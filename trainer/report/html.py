@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.files import atomic_file
+from edge_runtime import pages
+from edge_runtime.pages import percent
 from edge_runtime.pictures import Picture
 
 from ..evaluation.label_errors import Suspect
-from ..packages import import_module
 from .photos import PhotoCard
 from .svg import line_chart, reliability_chart
 
@@ -85,23 +85,13 @@ def write_report(report: Report, file: str | os.PathLike[str], overwrite: bool =
         MissingComponent: Jinja is not installed.
         OutputExists: The file exists and ``overwrite`` is false.
     """
-    text = render(report)
-    with atomic_file(file, overwrite) as temporary:
-        # A path may hold bytes that are not UTF-8.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    pages.write(render(report), file, overwrite)
 
 
 def render(report: Report) -> str:
     """The page as text."""
-    jinja2 = import_module("jinja2", "jinja2", "write the report")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"pct": _percent, "num": _number, "part": _part_name}
+    environment = pages.environment(_TEMPLATES, "train", "write the report")
+    environment.filters["part"] = _part_name
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     main = next(iter(report.parts))
     metrics = report.parts[main]
@@ -110,7 +100,7 @@ def render(report: Report) -> str:
         r=report,
         main=main,
         facts=facts(report),
-        style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        style=pages.style(_TEMPLATES / "report.css"),
         script=script,
         # The browser runs this very script and no other, whatever a class may be called.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -136,9 +126,9 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
         found.append(
             (
                 f"Accuracy, {_part_name(part)} photos",
-                _percent(metrics["accuracy"]),
-                f"{right} of {metrics['n']} right; 95 % interval {_percent(interval['low'])} to "
-                f"{_percent(interval['high'])}",
+                percent(metrics["accuracy"]),
+                f"{right} of {metrics['n']} right; 95 % interval {percent(interval['low'])} to "
+                f"{percent(interval['high'])}",
             )
         )
     part, metrics = next(iter(report.parts.items()))
@@ -149,8 +139,8 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
         (
             "Weakest class",
             weakest,
-            f"F1 {row['f1']:.2f}: recall {_percent(row['recall'])}, precision "
-            f"{_percent(row['precision'])}; {row['support']} {_part_name(part)} photos",
+            f"F1 {row['f1']:.2f}: recall {percent(row['recall'])}, precision "
+            f"{percent(row['precision'])}; {row['support']} {_part_name(part)} photos",
         )
     )
     worst = confusions(metrics, report.class_names)
@@ -164,8 +154,8 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     found.append(
         (
             "Calibration error (ECE)",
-            _percent((after or raw)["ece"]),
-            f"{_percent(raw['ece'])} before the temperature"
+            percent((after or raw)["ece"]),
+            f"{percent(raw['ece'])} before the temperature"
             if after
             else "of the raw scores; no temperature was fitted",
         )
@@ -264,11 +254,3 @@ def _folders(report: Report) -> list[str]:
 
 def _part_name(part: str) -> str:
     return _NAMES.get(part, part)
-
-
-def _percent(value: float | None) -> str:
-    return "—" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "—" if value is None else f"{value:.{digits}f}"

@@ -24,7 +24,8 @@ import numpy as np
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.child import serve
-from edge_runtime.classifier import Classifier, open_backend
+from edge_runtime.classifier import Classifier
+from edge_runtime.opening import open_backend
 
 from .memory import peak_bytes, resident_bytes
 from .timing import percentile, time_calls, to_ms, warm_up
@@ -110,7 +111,7 @@ def count(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def import_interpreter(file: Path) -> None:
-    """Import what :func:`~edge_runtime.classifier.open_backend` will import for a model file.
+    """Import what :func:`~edge_runtime.opening.open_backend` will import for a model file.
 
     Raises:
         MissingComponent: It is not installed.

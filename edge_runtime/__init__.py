@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bundle import Bundle as Bundle
     from .classifier import Classifier as Classifier
-    from .classifier import Prediction as Prediction
     from .errors import EdgeError as EdgeError
     from .manifest import ModelInfo as ModelInfo
     from .manifest import PreprocessSpec as PreprocessSpec
+    from .prediction import Prediction as Prediction
     from .preprocess import preprocess as preprocess
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOMES = {
     "Classifier": "classifier",
     "EdgeError": "errors",
     "ModelInfo": "manifest",
-    "Prediction": "classifier",
+    "Prediction": "prediction",
     "PreprocessSpec": "manifest",
     "preprocess": "preprocess",
 }

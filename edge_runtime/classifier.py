@@ -11,63 +11,23 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .backends.base import Backend
-from .bundle import Bundle, is_bundle
-from .errors import ImageError, ModelError, UsageError
-from .manifest import ModelInfo, check_format
+from .engine import Engine
+from .errors import ImageError, ModelError
+from .manifest import ModelInfo
+from .opening import open_model
 from .postprocess import calibrated, probabilities, top_k
-from .preprocess import Photo, describe, preprocess
-from .rundir import MODEL, RunDir, looks_like_run
+from .prediction import Prediction
+from .preprocess import Photo, Roi, describe, preprocess
+from .settings import ModelSettings
 
 if TYPE_CHECKING:
     from .heatmap import Explanation
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one photo; ``label`` and what belongs to it are None when ``error`` is set.
-
-    Attributes:
-        path: The photo as the caller named it.
-        label: Class name of the raw top-1.
-        index: Its class index.
-        score: Its probability, 0..1.
-        top: The best classes as (label, index, score), best first.
-        calibrated_score: Temperature-scaled probability of ``index``; None without a temperature.
-        unknown: Whether it is under the unknown-threshold; None without a threshold.
-        ms: Milliseconds of ``decode`` (photo to pixels), ``infer`` and ``total``.
-        error: Why the photo could not be classified.
-    """
-
-    path: str
-    label: str | None = None
-    index: int | None = None
-    score: float | None = None
-    top: tuple[tuple[str, int, float], ...] = ()
-    calibrated_score: float | None = None
-    unknown: bool | None = None
-    ms: dict[str, float] | None = None
-    error: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object that ``--json`` prints."""
-        return {
-            "path": self.path,
-            "label": self.label,
-            "index": self.index,
-            "score": self.score,
-            "calibrated_score": self.calibrated_score,
-            "unknown": self.unknown,
-            "top": [{"label": n, "index": i, "score": s} for n, i, s in self.top],
-            "ms": self.ms,
-            "error": self.error,
-        }
 
 
 class Classifier:
@@ -100,48 +60,37 @@ class Classifier:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], fmt: str | None = None, threads: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        fmt: str | None = None,
+        threads: int | None = None,
+        *,
+        engine: Engine | None = None,
+        settings: ModelSettings | None = None,
     ) -> Classifier:
         """Open a bundle, a ``.tflite`` or ``.onnx`` file, a SavedModel or a run directory.
 
         Args:
             path: The model; a SavedModel and a run directory need TensorFlow.
             fmt: Which artifact of a bundle; None for its default.
-            threads: Interpreter threads; None for the usable cores, at most 4.
+            threads: Interpreter threads; None for the engine's.
+            engine: Interpreter, threads, delegate; None for the defaults.
+            settings: What the caller knows of the model and the file does not say.
 
         Raises:
             UsageError: No such path or format.
             ModelError: The model is damaged or contradicts its description.
             MissingComponent: Its interpreter is not installed.
         """
-        where = os.fspath(path)
-        root = Path(path)
-        if not root.exists():
-            raise UsageError(f"{where}: no such model.")
-        if is_bundle(root):
-            bundle = Bundle.open(root)
-            artifact, file = bundle.file(fmt)
-            backend = open_backend(file, threads)
-            return cls(backend, bundle.manifest.info_of(artifact), artifact.format, str(file))
-        if fmt is not None:
-            check_format(fmt)
-            raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
-        if root.is_dir() and looks_like_run(root):
-            run = RunDir.open(root)
-            return cls(open_backend(run.model_path, threads), run.info, "keras", where)
-        if root.name == MODEL and looks_like_run(root.parent):
-            return cls.open(root.parent, threads=threads)
-        backend = open_backend(root, threads)
-        if backend.embedded is None:
-            raise ModelError(
-                f"{where}: carries no labels and preprocessing of edge-export, so any answer "
-                "would be a guess. Export it with edge-export, or use its whole bundle."
-            )
-        return cls(backend, backend.embedded, _format_of(root), where)
+        engine = engine or Engine()
+        if threads is not None:
+            engine = replace(engine, threads=threads)
+        opened = open_model(path, fmt, engine, settings)
+        return cls(opened.backend, opened.info, opened.format, opened.where)
 
-    def pixels(self, photo: Photo) -> np.ndarray:
+    def pixels(self, photo: Photo, roi: Roi | None = None) -> np.ndarray:
         """The network's input for a photo: uint8 (height, width, 3) RGB."""
-        return preprocess(photo, self.info.preprocess)
+        return preprocess(photo, self.info.preprocess, roi)
 
     def scores(self, photo: Photo) -> np.ndarray:
         """Probabilities of all classes, float32 (classes,), in index order."""
@@ -237,44 +186,6 @@ class Classifier:
             label=self.info.class_names[index],
             score=float(scores[index]),
         )
-
-
-def open_backend(path: str | os.PathLike[str], threads: int | None = None) -> Backend:
-    """Load a model file or folder with the interpreter that its name asks for.
-
-    Args:
-        path: ``.tflite``, ``.onnx`` or ``.keras`` file, or a SavedModel folder.
-        threads: Interpreter threads; None for the usable cores, at most 4.
-
-    Raises:
-        ModelError: It is none of these, or damaged.
-        MissingComponent: Its interpreter is not installed.
-    """
-    root = Path(path)
-    if root.suffix == ".tflite":
-        from .backends.litert import LiteRtBackend
-
-        return LiteRtBackend(root, threads)
-    if root.suffix == ".onnx":
-        from .backends.onnx import OnnxBackend
-
-        return OnnxBackend(root, threads)
-    if root.suffix == ".keras":
-        from .backends.full_model import KerasBackend
-
-        return KerasBackend(root, threads)
-    if (root / "saved_model.pb").is_file():
-        from .backends.full_model import SavedModelBackend
-
-        return SavedModelBackend(root, threads)
-    raise ModelError(
-        f"{root}: not a model. Expected a bundle, a .tflite or .onnx file, "
-        "a SavedModel folder or a run directory."
-    )
-
-
-def _format_of(path: Path) -> str:
-    return {".tflite": "tflite", ".onnx": "onnx", ".keras": "keras"}.get(path.suffix, "saved_model")
 
 
 def _ms(seconds: float) -> float:

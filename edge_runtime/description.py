@@ -53,6 +53,38 @@ class PreprocessSpec:
 
 
 @dataclass(frozen=True)
+class InputSpec:
+    """How pixels become the model's input tensor; the default is that of edge-export.
+
+    The tensor's value is (pixel - mean) / std of pixel values 0..255, then quantised where the
+    input is.
+    """
+
+    mean: tuple[float, ...] = (0.0,)  #: one number, or one a channel in the model's order
+    std: tuple[float, ...] = (1.0,)  #: likewise
+    layout: str = "NHWC"  #: or ``NCHW``
+    color: str = "RGB"  #: or ``BGR``
+
+    def __post_init__(self) -> None:
+        for name, known in (("layout", ("NHWC", "NCHW")), ("color", ("RGB", "BGR"))):
+            if getattr(self, name) not in known:
+                raise ModelError(
+                    f"input.{name}: expected one of {known}, found {getattr(self, name)!r}."
+                )
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if len(values) not in (1, 3) or not all(_is_number(value) for value in values):
+                raise ModelError(f"input.{name}: expected one number or three, found {values!r}.")
+        if 0 in self.std:
+            raise ModelError("input.std: expected numbers other than 0.")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model takes pixels as they are."""
+        return self == InputSpec()
+
+
+@dataclass(frozen=True)
 class HeatmapSpec:
     """Where a model file keeps what a heat map is made of.
 
@@ -126,6 +158,7 @@ class ModelInfo:
     #: Where the model comes from, for people: ``format``, ``quantization``, ``run``, ``license``
     #: (str), ``versions`` (of the tools). Nothing is computed from it.
     about: Mapping[str, Any] = field(default_factory=dict)
+    input: InputSpec = field(default_factory=InputSpec)
 
     def class_index(self, name: str) -> int:
         """Index of a class.

@@ -11,7 +11,7 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def _bundle(bundle: Bundle, fmt: str | None) -> dict[str, Any]:
     except MissingComponent as error:
         embedded, own = None, _unread(file, str(error))
     if embedded is not None and not info.about:
-        info = ModelInfo(info.class_names, info.preprocess, info.output, embedded.about)
+        info = replace(info, about=embedded.about)
     return {
         "kind": "bundle",
         **_described(info),

@@ -14,6 +14,7 @@ from typing import Any
 from .description import EMBEDDED_NAME as EMBEDDED_NAME
 from .description import SCHEMA_VERSION as SCHEMA_VERSION
 from .description import HeatmapSpec as HeatmapSpec
+from .description import InputSpec as InputSpec
 from .description import ModelInfo as ModelInfo
 from .description import OutputSpec as OutputSpec
 from .description import PreprocessSpec as PreprocessSpec

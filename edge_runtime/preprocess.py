@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 from typing import Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import ImageError
+from .errors import ImageError, UsageError
 from .manifest import PreprocessSpec
 
 _log = logging.getLogger("edge_runtime")
 
 #: What :func:`preprocess` takes for a photo.
 Photo = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, np.ndarray]
+
+#: A region of interest: (left, top, right, bottom) of the upright photo, as fractions 0..1.
+Roi = tuple[float, float, float, float]
 
 #: Formats that are opened, so that neither a script (EPS) nor a video container is.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
@@ -56,13 +60,14 @@ EXTENSION_FORMATS = {
 _DRAFT_MARGIN = 2
 
 
-def preprocess(photo: Photo, spec: PreprocessSpec) -> np.ndarray:
+def preprocess(photo: Photo, spec: PreprocessSpec, roi: Roi | None = None) -> np.ndarray:
     """Turn a photo into the network's input pixels.
 
     Args:
         photo: A path, the bytes of an image file, a PIL image, or an array: uint8 or
             uint16, (h, w) grey, (h, w, 3) RGB or (h, w, 4) RGBA.
         spec: Target size and rule.
+        roi: The part that is looked at, as if the rest had been cut off; None for all of it.
 
     Returns:
         uint8 array of shape (spec.height, spec.width, 3), RGB, 0..255.
@@ -70,8 +75,18 @@ def preprocess(photo: Photo, spec: PreprocessSpec) -> np.ndarray:
     Raises:
         ImageError: The photo cannot be read; the message names it.
     """
-    image = load_upright(photo, (spec.width * _DRAFT_MARGIN, spec.height * _DRAFT_MARGIN))
-    return np.asarray(_fit(image, spec))
+    width, height = spec.width * _DRAFT_MARGIN, spec.height * _DRAFT_MARGIN
+    if roi is None:
+        return np.asarray(_fit(load_upright(photo, (width, height)), spec))
+    left, top, right, bottom = roi
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise UsageError(
+            f"region of interest {roi}: expected left < right and top < bottom, 0 to 1."
+        )
+    # Sides that turning the photo may swap; the part of the photo needs the pixels.
+    longer = math.ceil(max(width / (right - left), height / (bottom - top)))
+    image = load_upright(photo, (longer, longer))
+    return np.asarray(_fit(_cut(image, roi), spec))
 
 
 def load_upright(photo: Photo, at_least: tuple[int, int] | None = None) -> Image.Image:
@@ -227,6 +242,14 @@ def _fit(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
         return canvas
     box = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
     return image.resize(size, kernel, box=box)
+
+
+def _cut(image: Image.Image, roi: Roi) -> Image.Image:
+    left, top, right, bottom = roi
+    width, height = image.size
+    box = (math.floor(left * width), math.floor(top * height))
+    end = (math.ceil(right * width), math.ceil(bottom * height))
+    return image.crop((*box, *end))
 
 
 def contradicting_format(path: str | os.PathLike[str], content: bytes) -> str | None:

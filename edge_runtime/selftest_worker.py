@@ -18,8 +18,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """Answer a request; opens the file as ``edge-classify image`` does."""
     import numpy as np
 
-    from .classifier import open_backend
     from .manifest import OutputSpec
+    from .opening import open_backend
     from .postprocess import probabilities
 
     backend = open_backend(request["model"])

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .classifier import Classifier, Prediction
+from .classifier import Classifier
 from .errors import MissingComponent, SystemFailure
+from .prediction import Prediction
 from .sources import Frame, FrameSource, import_cv2
 
 _TITLE = "edge-classify"

@@ -76,9 +76,10 @@ def answer(
 
 
 def _open(model: str, info: dict[str, Any], described: bool) -> Classifier:
-    from edge_runtime.classifier import Classifier, open_backend
+    from edge_runtime.classifier import Classifier
     from edge_runtime.errors import ModelError
     from edge_runtime.manifest import ModelInfo
+    from edge_runtime.opening import open_backend
 
     wanted = ModelInfo.from_dict(info, "the run")
     if not described:

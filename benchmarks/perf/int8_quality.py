@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, spread
 from edge_runtime.bundle import Bundle
-from edge_runtime.classifier import open_backend
 from edge_runtime.errors import EdgeError
+from edge_runtime.opening import open_backend
 from edge_runtime.rundir import RunDir
 from exporter.conversion import Converter
 from exporter.evidence import examine, gather

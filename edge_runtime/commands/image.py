@@ -13,7 +13,7 @@ from ..errors import InputsFailed, UsageError
 from .options import format_answer, model_options
 
 if TYPE_CHECKING:
-    from ..classifier import Prediction
+    from ..prediction import Prediction
 
 
 @click.command(

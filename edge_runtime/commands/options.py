@@ -9,7 +9,7 @@ import click
 from ..console import threads_option
 
 if TYPE_CHECKING:
-    from ..classifier import Prediction
+    from ..prediction import Prediction
 
 
 def model_options(function: click.decorators.FC) -> click.decorators.FC:

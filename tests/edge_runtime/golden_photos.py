@@ -11,9 +11,9 @@ from color_model import COLORS, INFO
 from PIL import Image
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.classifier import open_backend
 from edge_runtime.files import sha256_file
 from edge_runtime.golden import FILE, FOLDER, pixels_digest
+from edge_runtime.opening import open_backend
 from edge_runtime.preprocess import preprocess
 
 

@@ -11,8 +11,9 @@ import pytest
 import small_model as small
 
 from edge_runtime.backends.base import Backend
-from edge_runtime.classifier import Classifier, open_backend
+from edge_runtime.classifier import Classifier
 from edge_runtime.manifest import OutputSpec
+from edge_runtime.opening import open_backend
 from edge_runtime.postprocess import probabilities
 
 

@@ -14,9 +14,9 @@ import pytest
 from color_model import COLORS, INFO, ColorModels, paint
 
 from edge_runtime import Classifier
-from edge_runtime.classifier import open_backend
 from edge_runtime.errors import ImageError, MissingComponent, ModelError, UsageError
 from edge_runtime.manifest import EMBEDDED_NAME, ModelInfo, OutputSpec, PreprocessSpec
+from edge_runtime.opening import open_backend
 
 FLOAT_FORMS = ["tflite", "onnx", "saved_model", "run", "bundle"]
 

@@ -19,12 +19,13 @@ from PIL import Image
 from edge_runtime.backends import tflite_graph
 from edge_runtime.backends.tflite_graph import Graph, find_heatmap
 from edge_runtime.backends.tflite_tensor import DTYPES
-from edge_runtime.classifier import Classifier, open_backend
+from edge_runtime.classifier import Classifier
 from edge_runtime.cli import cli
 from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.explain import open_explainer
 from edge_runtime.gradcam import GradCam, gradcam_function
 from edge_runtime.manifest import HeatmapSpec, ModelInfo, OutputSpec
+from edge_runtime.opening import open_backend
 
 SHARED = Path(os.environ.get("EDGE_CLASSIFY_SHARED") or Path(__file__).parents[3] / "shared")
 CORAL = SHARED / "models/mobilenet_v2_1.0_224_quant.tflite"

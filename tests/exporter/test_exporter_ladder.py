@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.classifier import open_backend
 from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.manifest import PreprocessSpec, artifact_name
+from edge_runtime.opening import open_backend
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir, read_split
 from exporter.conversion import Converter

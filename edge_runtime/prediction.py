@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .heatmap import Explanation
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Prediction:
         unknown: Whether it is under the unknown-threshold; None without a threshold.
         ms: Milliseconds of ``decode`` (photo to pixels), ``infer`` and ``total``.
         error: Why the photo could not be classified.
+        explanation: Where the network looked for ``index``; None unless it was asked for. Not in
+            the JSON.
     """
 
     path: str
@@ -31,6 +36,7 @@ class Prediction:
     unknown: bool | None = None
     ms: dict[str, float] | None = None
     error: str | None = None
+    explanation: Explanation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""

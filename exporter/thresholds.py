@@ -58,13 +58,17 @@ _FLOAT_DEVICE = (
 _INT8_DEVICE = (
     "8-bit kernels round differently: up to 7 steps of 1/256 between interpreters, and a step more"
 )
+_QDQ_DEVICE = (
+    "how many of the roundings remain is the runtime's choice, which fuses differently on each "
+    "processor: onnxruntime with and without its optimisations is 15 steps of 1/256 apart, and a "
+    "step more"
+)
 
 _FLOAT32 = Threshold(
     max_abs_diff=2e-5,
-    reason="the same float32 arithmetic in another order: at most 4e-6 on the networks that were "
-    "tried (EfficientNetB0 and V2B0, ResNet50, MobileNetV2 and V3, ConvNeXtTiny), and five times "
-    "that for those that were not; a wrong operator shows at 1e-3 and above. The heat map is the "
-    "same sum in another order",
+    reason="the same float32 arithmetic in another order: at most 4e-6 on trained networks and "
+    "1e-5 with random kernels (EfficientNetB3), over all backbones of the trainer, and twice that; "
+    "a wrong operator shows at 1e-3 and above. The heat map is the same sum in another order",
     device_reason=_FLOAT_DEVICE,
 )
 _FLOAT16 = Threshold(
@@ -117,7 +121,7 @@ THRESHOLDS: dict[str, Threshold] = {
     ),
     "onnx-fp32": _FLOAT32,
     "onnx-fp16": _HALF,
-    "onnx-int8": _quantised("8-bit weights and activations", 8 / 256, _INT8_DEVICE),
+    "onnx-int8": _quantised("8-bit weights and activations", 16 / 256, _QDQ_DEVICE),
 }
 
 

@@ -259,7 +259,7 @@ def test_overwrite_replaces_the_bundle_as_a_whole(
     ("failure", "message"),
     [
         (ModelError("tflite-fp32: the converter failed (no reason)."), "the converter failed"),
-        (KeyboardInterrupt(), ""),
+        (KeyboardInterrupt(), "^$"),
         (SystemFailure("No space left on device."), "No space left"),
     ],
 )

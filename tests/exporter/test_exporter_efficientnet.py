@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from edge_runtime.files import find_photos, sha256_file
 from edge_runtime.manifest import ModelInfo, PreprocessSpec
@@ -20,7 +21,7 @@ SPEC = PreprocessSpec(224, 224)
 
 @pytest.fixture
 def groceries_run(shared: Path, tmp_path: Path) -> Path:
-    """EfficientNetB0 with a head of class means: quick, and right on most photos."""
+    """EfficientNetB0 with a head of logistic regression: quick, and right on most photos."""
     from edge_runtime.backends.full_model import import_keras
 
     keras = import_keras()
@@ -29,7 +30,7 @@ def groceries_run(shared: Path, tmp_path: Path) -> Path:
     rows = [
         SplitRow(path, sha256_file(path), Path(path).parent.name, part)
         for part in ("train", "val")
-        for path in find_photos(data / part)[:: 5 if part == "train" else 1]
+        for path in find_photos(data / part)
     ]
     image = keras.Input((224, 224, 3), name="image")
     base = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=image)
@@ -41,9 +42,8 @@ def groceries_run(shared: Path, tmp_path: Path) -> Path:
     pixels = np.stack([preprocess(row.path, SPEC) for row in train]).astype(np.float32)
     features = keras.Model(image, pooled).predict(pixels, batch_size=16, verbose=0)
     labels = np.array([names.index(row.label) for row in train])
-    means = np.stack([features[labels == i].mean(axis=0) for i in range(len(names))])
-    # The nearest mean as a linear classifier: -|x - m|^2 / 2 = x.m - |m|^2 / 2 + a constant.
-    model.get_layer("logits").set_weights([0.05 * means.T, -0.025 * (means**2).sum(axis=1)])
+    head = LogisticRegression(max_iter=1000).fit(features, labels)
+    model.get_layer("logits").set_weights([head.coef_.T, head.intercept_])
     folder = tmp_path / "groceries"
     folder.mkdir()
     model.save(folder / "model.keras")
@@ -61,7 +61,7 @@ def test_float_formats_of_efficientnetb0(groceries_run: Path, tmp_path: Path) ->
     report.check()
     found = {row["format"]: row for row in report.artifacts}
     assert report.reference["n"] == 46
-    assert report.reference["accuracy"] >= 0.7  # what agrees should be answers, not noise
+    assert report.reference["accuracy"] >= 0.8  # what agrees should be answers, not noise
     assert found["tflite-fp32"]["max_abs_diff"] <= 1e-5
     assert found["onnx-fp32"]["max_abs_diff"] <= 1e-5
     assert found["tflite-fp16"]["max_abs_diff"] <= 1e-2

@@ -97,6 +97,7 @@ def ask(
                     if end is not None and time.monotonic() >= end:
                         raise Overdue(_overdue(timeout, remedy)) from error
                     _check_memory(process.pid, memory)
+                    given = None  # it has been taken over, whether it is written yet or not
         except BaseException:
             process.kill()
             raise

@@ -3,7 +3,7 @@
 Run as ``python -m edge_runtime.probe_worker``, see :mod:`edge_runtime.child`. A request holds
 ``model`` (path) and ``engine`` (fields of :class:`~edge_runtime.engine.Engine`); the answer
 ``interpreter``, ``version``, ``load_ms``, ``ms`` (one inference, the second), ``scores`` (the first
-output where it is small) and, as far as they apply, ``delegate``, ``placement``, ``providers``.
+output where it is small) and, as far as they apply, ``delegate``, ``placement``, ``providers``, ``available``.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ def _load_onnx(where: str, engine: Engine) -> tuple[dict[str, Any], Callable[[],
         "interpreter": "onnxruntime",
         "version": import_onnxruntime().__version__,
         "providers": list(session.get_providers()),
+        "available": list(import_onnxruntime().get_available_providers()),
     }
     return about, run
 

@@ -93,6 +93,8 @@ def open_interpreter(model: str | bytes, engine: Engine, where: str) -> Loaded:
     for name in TFLITE_INTERPRETERS:
         if engine.interpreter not in (None, name):
             continue
+        if delegate.kind == "gpu" and engine.interpreter is None and name != "litert":
+            continue
         try:
             module = _import(name)
             if module is None:

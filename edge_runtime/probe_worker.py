@@ -32,8 +32,7 @@ _TYPES = {
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Answer a request."""
     _make_expendable()
-    fields = request["engine"]
-    engine = Engine(**{**fields, "providers": tuple(fields["providers"])})
+    engine = Engine(**request["engine"])
     start = time.perf_counter()
     load = _load_onnx if request["model"].endswith(".onnx") else _load_tflite
     about, run = load(request["model"], engine)

@@ -22,7 +22,8 @@ def inspect_engine(file: str | os.PathLike[str], engine: Engine | None = None) -
 
     Args:
         file: ``.tflite`` or ``.onnx`` file.
-        engine: What is asked of the interpreters; None for the defaults.
+        engine: What is asked of the interpreters; None for the defaults. Where it names one, only
+            that one is tried.
 
     Returns:
         ``operators`` (``name``, ``version`` or for ONNX the version of its ``domain``, ``count``),
@@ -55,7 +56,7 @@ def _operators(path: Path) -> dict[str, Any]:
 
 
 def _interpreters(path: Path, engine: Engine) -> list[dict[str, Any]]:
-    names = candidates(path)
+    names = candidates(path) if engine.interpreter is None else (engine.interpreter,)
     present = installed(names)
     entries = []
     for name in names:

@@ -71,9 +71,9 @@ def inspect_model(
         check_format(fmt)
         raise UsageError(f"{root}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):
-        return report | _run(RunDir.open(root))
+        return report | _run(RunDir.open(root)) | _engine(root / MODEL, engine)
     if root.name == MODEL and looks_like_run(root.parent):
-        return report | _run(RunDir.open(root.parent))
+        return report | _run(RunDir.open(root.parent)) | _engine(root, engine)
     info, own = _file(root)
     own |= _engine(root, engine)
     return report | {"kind": _kind(root), **_described(info), **_named(info), **own}

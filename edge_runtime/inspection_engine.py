@@ -14,7 +14,8 @@ from .backends.onnx_operators import read_onnx_operators
 from .backends.tflite_operators import read_operators
 from .engine import Engine
 from .errors import EdgeError
-from .probe import candidates, installed, switched_on, trial
+from .probe import candidates, installed, switched_on
+from .trial import trial
 
 
 def inspect_engine(file: str | os.PathLike[str], engine: Engine | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The child process that loads a model file and runs it once, for :mod:`edge_runtime.probe`.
+"""The child process that loads a model file and runs it once, for :mod:`edge_runtime.trial`.
 
 Run as ``python -m edge_runtime.probe_worker``, see :mod:`edge_runtime.child`. A request holds
 ``model`` (path) and ``engine`` (fields of :class:`~edge_runtime.engine.Engine`); the answer

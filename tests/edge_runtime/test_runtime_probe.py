@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from color_model import ColorModels, paint
 
-from edge_runtime import child, probe
+from edge_runtime import child, probe, trial
 from edge_runtime.classifier import Classifier
 from edge_runtime.cli import cli
 from edge_runtime.engine import Engine
@@ -87,7 +87,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(engine["interpreter"])
         return ask(command, request, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(child, "ask", counted)
+    monkeypatch.setattr(trial, "ask", counted)
     return asked
 
 
@@ -193,7 +193,7 @@ def test_operators_that_are_too_new(file: Path, packages: Packages) -> None:
     message = "Didn't find op for builtin opcode 'GELU' version '2'"
     packages.install("ai_edge_litert", f'raise ValueError("{message}")')
     with pytest.raises(UnsupportedOperator, match="GELU version 2"):
-        probe.trial(file, Engine(interpreter="litert"))
+        trial.trial(file, Engine(interpreter="litert"))
     assert probed(file, Engine(interpreter="litert")) == Engine(interpreter="litert")
     packages.install("tflite_runtime")
     assert probed(file, Engine()).interpreter == "tflite-runtime"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from .bundle import Bundle, is_bundle
 from .errors import UsageError
 from .manifest import ModelInfo
+from .opening import stated_by
 from .preprocess import Photo
 from .rundir import MODEL, looks_like_run
+from .settings import ModelSettings, refuse_contradictions
 
 if TYPE_CHECKING:
     from .heatmap import Explanation
@@ -32,6 +34,8 @@ def open_explainer(
     fmt: str | None = None,
     layer: str | None = None,
     threads: int | None = None,
+    *,
+    settings: ModelSettings | None = None,
 ) -> Explainer:
     """Open what explains a model best without asking for more than it needs.
 
@@ -41,6 +45,7 @@ def open_explainer(
         fmt: Which artifact of a bundle; None for its default.
         layer: Feature-map layer, of a run directory only.
         threads: Interpreter threads; None for the usable cores, at most 4.
+        settings: What the caller knows of the model and the file does not say.
 
     Raises:
         UsageError: No such path, format or layer.
@@ -51,14 +56,16 @@ def open_explainer(
     if _is_full(root, fmt):
         from .gradcam import GradCam
 
-        return GradCam.open(root, layer)
+        found = GradCam.open(root, layer)
+        refuse_contradictions(stated_by(settings), found.info, os.fspath(path))
+        return found
     if layer is not None and root.exists():
         raise UsageError(
             f"--layer {layer}: chooses a layer of a run directory; {root} holds its own heat map."
         )
     from .classifier import Classifier
 
-    return Classifier.open(path, fmt, threads)
+    return Classifier.open(path, fmt, threads, settings=settings)
 
 
 def _is_full(root: Path, fmt: str | None) -> bool:

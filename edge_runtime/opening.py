@@ -12,7 +12,7 @@ from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import ModelInfo, check_format
 from .rundir import MODEL, RunDir, looks_like_run
-from .settings import ModelSettings
+from .settings import ModelSettings, Stated, refuse_contradictions
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,55 @@ def open_model(
     root = Path(path)
     if not root.exists():
         raise UsageError(f"{where}: no such model.")
+    stated = stated_by(settings)
     if is_bundle(root):
         bundle = Bundle.open(root)
         artifact, file = bundle.file(fmt)
+        info = bundle.manifest.info_of(artifact)
+        refuse_contradictions(stated, info, where)
         backend = open_backend(file, engine=engine)
-        return Opened(backend, bundle.manifest.info_of(artifact), artifact.format, str(file))
+        backend.feed(info.input)
+        return Opened(backend, info, artifact.format, str(file))
     if fmt is not None:
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):
         run = RunDir.open(root)
+        refuse_contradictions(stated, run.info, where)
         return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
     if root.name == MODEL and looks_like_run(root.parent):
         return open_model(root.parent, engine=engine, settings=settings)
     backend = open_backend(root, engine=engine)
-    if backend.embedded is None:
-        raise ModelError(
-            f"{where}: carries no labels and preprocessing of edge-export, so any answer "
-            "would be a guess. Export it with edge-export, or use its whole bundle."
-        )
-    return Opened(backend, backend.embedded, _format_of(root), where)
+    stated = stated_by(settings, root)
+    if backend.embedded is not None:
+        refuse_contradictions(stated, backend.embedded, where)
+        return Opened(backend, backend.embedded, _format_of(root), where)
+    from .foreign import describe, traits_of
+
+    info = describe(traits_of(root, backend), stated, where, lambda: backend)
+    backend.feed(info.input)
+    return Opened(backend, info, _format_of(root), where)
+
+
+def stated_by(settings: ModelSettings | None, file: Path | None = None) -> Stated:
+    """What is said of a model beside itself: by the caller first, then by a file beside it.
+
+    Args:
+        settings: Of the caller.
+        file: A model file; None for a bundle or a run, which need no file beside them.
+
+    Raises:
+        UsageError: The file beside it has a key or a value that is not allowed.
+        ModelError: It cannot be read.
+    """
+    stated = [("the option", settings)] if settings is not None and settings.stated else []
+    if file is not None:
+        from .sidecar import find_beside, read_beside
+
+        beside = find_beside(file)
+        if beside is not None:
+            stated.append((beside.name, read_beside(beside)))
+    return stated
 
 
 def open_backend(

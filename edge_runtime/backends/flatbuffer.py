@@ -13,6 +13,7 @@ import numpy as np
 _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
 _UINT16 = struct.Struct("<H")
+_FLOAT32 = struct.Struct("<f")
 
 #: Formats of the :mod:`struct` module by the name that the schema has for them.
 _SCALARS = {
@@ -61,6 +62,11 @@ class Table:
         if place is None:
             return default
         return int(_SCALARS[kind].unpack_from(self._data, place)[0])
+
+    def real(self, slot: int) -> float:
+        """A field of type float; 0 where it is absent."""
+        place = self.place(slot)
+        return 0.0 if place is None else float(_FLOAT32.unpack_from(self._data, place)[0])
 
     def table(self, slot: int) -> Table | None:
         """A table field; None where it is absent."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import EdgeCommand, json_option, overwrite_option, print_json
 from ..errors import UsageError
 from .options import model_options
+
+if TYPE_CHECKING:
+    from ..settings import ModelSettings
 
 
 @click.command(
@@ -18,7 +22,10 @@ from .options import model_options
 @click.argument("photo", metavar="PHOTO")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG file to write.")
 @click.option(
-    "--class", "class_name", metavar="NAME", help="Class to explain. Default: the answer."
+    "--class",
+    "class_name",
+    metavar="NAME",
+    help="Class to explain, by name or #index. Default: the answer.",
 )
 @click.option(
     "--layer",
@@ -31,6 +38,7 @@ def gradcam(
     model: str,
     fmt: str | None,
     threads: int | None,
+    settings: ModelSettings | None,
     photo: str,
     out: str,
     class_name: str | None,
@@ -56,7 +64,7 @@ def gradcam(
     if os.path.isdir(photo):
         raise UsageError(f"{photo}: is a folder; one photo was expected.")
     refuse_existing(out, overwrite)
-    explainer = open_explainer(model, fmt, layer, threads)
+    explainer = open_explainer(model, fmt, layer, threads, settings=settings)
     found = explainer.explain(photo, class_name)
     with open(photo, "rb") as stream:  # as bytes: what its name says was warned of already
         picture = load_upright(stream.read())

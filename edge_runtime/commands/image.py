@@ -14,6 +14,7 @@ from .options import format_answer, model_options
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
+    from ..settings import ModelSettings
 
 
 @click.command(
@@ -30,6 +31,7 @@ def image(
     model: str,
     fmt: str | None,
     threads: int | None,
+    settings: ModelSettings | None,
     paths: tuple[str, ...],
     top_k: int,
     as_json: bool,
@@ -42,7 +44,7 @@ def image(
     photos = list(expand(paths))
     from ..classifier import Classifier
 
-    classifier = Classifier.open(model, fmt, threads)
+    classifier = Classifier.open(model, fmt, threads, settings=settings)
     failed = 0
     for path in photos:
         prediction = classifier.try_classify(path, top_k)

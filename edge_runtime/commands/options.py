@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import threads_option
+from .settings_options import settings_options
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
 
 def model_options(function: click.decorators.FC) -> click.decorators.FC:
-    """``--model``, ``--format`` and ``--threads``."""
+    """``--model``, ``--format``, ``--threads``, and what the user says of a model."""
+    function = settings_options(function)
     function = threads_option()(function)
     function = click.option(
         "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."

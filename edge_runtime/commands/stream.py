@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import EdgeCommand, Terminated, json_option, print_json
 from .options import format_answer, model_options
+
+if TYPE_CHECKING:
+    from ..settings import ModelSettings
 
 _log = logging.getLogger("edge_runtime")
 
@@ -30,6 +34,7 @@ def stream(
     model: str,
     fmt: str | None,
     threads: int | None,
+    settings: ModelSettings | None,
     source: str,
     max_frames: int | None,
     top_k: int,
@@ -45,7 +50,7 @@ def stream(
     from ..sources import FrameSource
     from ..stream import Window, classify_frames
 
-    classifier = Classifier.open(model, fmt, threads)
+    classifier = Classifier.open(model, fmt, threads, settings=settings)
     view = Window() if window else None
     count = 0
     try:

@@ -7,20 +7,19 @@ Nothing is guessed in silence: each part of the description keeps where it comes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .backends.base import Backend
-from .backends.ending import Ending
-from .backends.feeding import InputTensor, input_tables, range_of
+from .backends.feeding import input_tables, range_of
 from .description import ModelInfo, OutputSpec, PreprocessSpec
 from .errors import ModelError, UsageError
 from .input_spec import InputSpec
 from .labels import fit_labels
-from .settings import NORMALIZATIONS, USUAL, ModelSettings, Stated
+from .settings import NORMALIZATIONS, USUAL, Stated
+from .traits import Traits
 
 #: Names of the settings that a file itself holds.
 METADATA = "metadata"
@@ -28,61 +27,6 @@ METADATA = "metadata"
 #: A quantised input covers the range of a usual normalisation if both ends lie as near, relative to
 #: the range: calibration stretches it a little.
 _RANGE_TOLERANCE = 0.02
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What a model file tells without being run.
-
-    Attributes:
-        input: Its input.
-        classes: Number of scores.
-        ending: What the end of the graph makes of them.
-        settings: What its metadata says.
-        labels_file: Where its labels come from.
-        about: Name, author, licence, for people.
-        notes: What else a person should know, by the name of the part.
-        complaint: Why some of its metadata is not believed.
-    """
-
-    input: InputTensor
-    classes: int
-    ending: Ending
-    settings: ModelSettings = field(default_factory=ModelSettings)
-    labels_file: str = ""
-    about: dict[str, Any] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    complaint: str = ""
-
-
-def tflite_traits(path: Path) -> Traits:
-    """Traits of a TFLite file, read without an interpreter.
-
-    Raises:
-        ModelError: It is damaged, or no image classifier.
-    """
-    from .backends.tflite_ending import TfliteEnds
-    from .backends.tflite_metadata import read_metadata
-
-    model, where = path.read_bytes(), str(path)
-    ends = TfliteEnds(model, where)
-    found = read_metadata(model, where)
-    return Traits(
-        ends.input, ends.classes, ends.ending, found.settings, found.labels_file, found.about,
-        complaint=found.complaint,
-    )  # fmt: skip
-
-
-def traits_of(path: Path, backend: Backend) -> Traits:
-    """Traits of an open model."""
-    if path.suffix == ".tflite":
-        return tflite_traits(path)
-    if path.suffix == ".onnx":
-        from .backends.onnx import OnnxBackend
-
-        if isinstance(backend, OnnxBackend):
-            return backend.traits()
-    return Traits(backend.input, backend.classes, Ending(None, ""))
 
 
 def describe(
@@ -163,8 +107,8 @@ class _Resolver:
             return found[0]
         if layout not in found:
             raise UsageError(
-                f"{self._where}: {self._sources['layout']} says {layout}, but the input has the "
-                f"shape {self._traits.input.shape}, which is {found[0]}."
+                f"{self._where}: {self._sources['layout']}: layout {layout} does not fit its input "
+                f"of shape {self._traits.input.shape}, which is {found[0]}."
             )
         return layout
 
@@ -175,8 +119,8 @@ class _Resolver:
         for fixed, n in zip((width, height), size or (), strict=False):
             if fixed not in (None, n):
                 raise UsageError(
-                    f"{self._where}: {self._sources['size']} says {size[0]}x{size[1]} pixels, but "
-                    f"the model takes {width}x{height}."
+                    f"{self._where}: {self._sources['size']}: input-size {size[0]}x{size[1]} does "
+                    f"not fit the model, which takes {width or 'any'} x {height or 'any'} pixels."
                 )
         if width and height:
             size = (width, height)
@@ -199,14 +143,28 @@ class _Resolver:
             if normalized is not None:
                 name = settings.normalization
                 self._say("normalization", f"{source} ({name})" if name else source)
-                return self._checked(InputSpec(*normalized, layout, color), source)
+                return self._quantized_as(
+                    self._checked(InputSpec(*normalized, layout, color), source)
+                )
         found = self._quantized()
         if found is None:
             self._lacking.append(f"--normalization, usual are {USUAL}; or --mean and --std")
             return None
         (mean, std), why = found
         self._say("normalization", why)
-        return InputSpec(mean, std, layout, color)
+        return self._quantized_as(InputSpec(mean, std, layout, color))
+
+    def _quantized_as(self, spec: InputSpec) -> InputSpec:
+        """The same; says where it cancels out with the quantisation."""
+        tensor = self._traits.input
+        if tensor.scale and spec.is_normalized and tensor.dtype.itemsize == 1:
+            table = input_tables(spec, tensor)
+            if table is None or np.array_equal(np.diff(table.astype(int)), np.ones((1, 255))):
+                self._say(
+                    "normalization", self._sources["normalization"],
+                    "undone by the quantisation, so pixels go in as they are",
+                )  # fmt: skip
+        return spec
 
     def _checked(self, spec: InputSpec, source: str) -> InputSpec:
         """The normalisation that was stated; that of the quantisation where metadata contradicts it.

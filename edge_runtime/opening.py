@@ -72,7 +72,8 @@ def open_model(
     if backend.embedded is not None:
         refuse_contradictions(stated, backend.embedded, where)
         return Opened(backend, backend.embedded, _format_of(root), where)
-    from .foreign import describe, traits_of
+    from .foreign import describe
+    from .traits import traits_of
 
     info = describe(traits_of(root, backend), stated, where, lambda: backend)
     backend.feed(info.input)
@@ -90,7 +91,7 @@ def stated_by(settings: ModelSettings | None, file: Path | None = None) -> State
         UsageError: The file beside it has a key or a value that is not allowed.
         ModelError: It cannot be read.
     """
-    stated = [("the option", settings)] if settings is not None and settings.stated else []
+    stated = [("option", settings)] if settings is not None and settings.stated else []
     if file is not None:
         from .sidecar import find_beside, read_beside
 

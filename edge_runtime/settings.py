@@ -165,8 +165,8 @@ def refuse_contradictions(stated: Stated, info: ModelInfo, where: str) -> None:
                 what = "other labels" if name == "labels" else f"{name} {_text(value)}"
                 mine = "" if name == "labels" else f" ({_text(own[name])})"
                 raise UsageError(
-                    f"{where}: {source} says {what}, which contradicts the description that the "
-                    f"model carries{mine}. Leave it out: the model knows best."
+                    f"{where}: {source}: {what} contradicts the description that the model "
+                    f"carries{mine}. Leave it out: the model knows best."
                 )
 
 

@@ -14,7 +14,7 @@ from .base import Backend, batch_of, default_threads, path_or_bytes
 from .feeding import read_input
 
 if TYPE_CHECKING:
-    from ..foreign import Traits
+    from ..traits import Traits
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
@@ -94,7 +94,7 @@ class OnnxBackend(Backend):
 
     def traits(self) -> Traits:
         """What the file tells a reader who knows nothing else of it."""
-        from ..foreign import Traits
+        from ..traits import Traits
         from .onnx_ending import onnx_ending
 
         notes = {"output": f"output {self._output!r}"} if len(self._outputs) > 1 else {}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ..console import EdgeCommand, json_option, print_json
+from .settings_options import settings_options
+
+if TYPE_CHECKING:
+    from ..settings import ModelSettings
 
 
 @click.command(cls=EdgeCommand, example="edge-classify info bundle")
@@ -12,8 +18,9 @@ from ..console import EdgeCommand, json_option, print_json
 @click.option(
     "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."
 )
+@settings_options
 @json_option()
-def info(model: str, fmt: str | None, as_json: bool) -> None:
+def info(model: str, fmt: str | None, settings: ModelSettings | None, as_json: bool) -> None:
     """Show what a model says about itself.
 
     MODEL is a bundle, a .tflite or .onnx file, a SavedModel or a run directory: its classes and
@@ -23,7 +30,7 @@ def info(model: str, fmt: str | None, as_json: bool) -> None:
     from ..inspection import inspect_model
     from ..inspection_text import format_inspection
 
-    report = inspect_model(model, fmt)
+    report = inspect_model(model, fmt, settings)
     if as_json:
         print_json(report)
     else:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .backends.base import Backend
-from .backends.feeding import input_tables, range_of
+from .backends.feeding import check_tables, input_tables, range_of
 from .description import ModelInfo, OutputSpec, PreprocessSpec
 from .errors import ModelError, UsageError
 from .input_spec import InputSpec
@@ -173,7 +173,7 @@ class _Resolver:
         wrong metadata there is met with.
         """
         try:
-            input_tables(spec, self._traits.input)
+            check_tables(spec, self._traits.input)
         except ModelError as error:
             found = self._quantized()
             if source != METADATA or found is None:

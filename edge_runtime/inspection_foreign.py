@@ -40,7 +40,10 @@ def inspect_foreign(
 
     known: dict[str, Any] = {}
     try:
-        traits = tflite_traits(path) if path.suffix == ".tflite" else traits_of(path, backend())
+        if path.suffix == ".tflite":
+            traits = tflite_traits(path)
+        else:
+            traits = traits_of(path, backend(), stated)
         known = known_of(traits)
         return describe(traits, stated, where, backend), {}
     except (ModelError, MissingComponent) as error:

@@ -75,7 +75,7 @@ def open_model(
     from .foreign import describe
     from .traits import traits_of
 
-    info = describe(traits_of(root, backend), stated, where, lambda: backend)
+    info = describe(traits_of(root, backend, stated), stated, where, lambda: backend)
     backend.feed(info.input)
     return Opened(backend, info, _format_of(root), where)
 

@@ -9,7 +9,7 @@ from typing import Any
 from .backends.base import Backend
 from .backends.ending import Ending
 from .backends.feeding import InputTensor
-from .settings import ModelSettings
+from .settings import ModelSettings, Stated
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,23 @@ def tflite_traits(path: Path) -> Traits:
     )  # fmt: skip
 
 
-def traits_of(path: Path, backend: Backend) -> Traits:
-    """Traits of an open model."""
+def traits_of(path: Path, backend: Backend, stated: Stated = ()) -> Traits:
+    """Traits of an open model.
+
+    Args:
+        path: Its file.
+        backend: It.
+        stated: What is said of it: the number of labels chooses among several outputs.
+    """
     if path.suffix == ".tflite":
         return tflite_traits(path)
     if path.suffix == ".onnx":
         from .backends.onnx import OnnxBackend
 
         if isinstance(backend, OnnxBackend):
-            return backend.traits()
+            given = (settings.labels for _, settings in stated if settings.labels is not None)
+            labels = next(given, None)
+            return backend.traits(None if labels is None else len(labels))
     return Traits(backend.input, backend.classes, Ending(None, ""))
 
 

@@ -189,24 +189,26 @@ def input_tables(spec: InputSpec, tensor: InputTensor) -> np.ndarray | None:
         usual = np.arange(256) + limits.min
         if np.abs(exact - usual).max() <= 1:
             table = usual.astype(dtype)[None]
-        elif contradicts(table):
-            raise ModelError(
-                f"{where}: mean {list(spec.mean)} and std {list(spec.std)} do not fit its "
-                f"quantised input, of scale {tensor.scale:.6g} and zero point {tensor.zero_point}: "
-                "most pixel values would fall together. Leave them out, or see edge-classify info."
-            )
     table = _joined(table)
     identity = dtype == np.uint8 and len(table) == 1 and np.array_equal(table[0], pixels)
     return None if identity else table
 
 
-def contradicts(table: np.ndarray) -> bool:
-    """Whether a table of 8-bit values, (channels, 256), keeps little of the pixels."""
+def check_tables(spec: InputSpec, tensor: InputTensor) -> None:
+    """Raise ModelError where a quantised input keeps little of pixels that are normalised so."""
+    table = input_tables(spec, tensor)
+    if table is None or not tensor.scale or tensor.dtype.itemsize != 1:
+        return
     wide = table.astype(np.int64)
     spans = wide.max(axis=1) - wide.min(axis=1)
-    limits = np.iinfo(table.dtype)
+    limits = np.iinfo(tensor.dtype)
     at_ends = ((wide == limits.min) | (wide == limits.max)).sum(axis=1)
-    return bool((spans < _LEAST_SPAN).any() or (at_ends > _MOST_AT_ENDS).any())
+    if (spans < _LEAST_SPAN).any() or (at_ends > _MOST_AT_ENDS).any():
+        raise ModelError(
+            f"{tensor.where}: mean {list(spec.mean)} and std {list(spec.std)} do not fit its "
+            f"quantised input, of scale {tensor.scale:.6g} and zero point {tensor.zero_point}: most "
+            "pixel values would fall together. Leave them out, or see edge-classify info."
+        )
 
 
 def range_of(tensor: InputTensor) -> tuple[float, float]:

@@ -92,16 +92,24 @@ class OnnxBackend(Backend):
         """See :meth:`Backend.run`."""
         return self._run([self._output], tensor)[0].reshape(-1, self.classes)
 
-    def traits(self) -> Traits:
-        """What the file tells a reader who knows nothing else of it."""
+    def traits(self, labels: int | None = None) -> Traits:
+        """What the file tells a reader who knows nothing else of it.
+
+        Args:
+            labels: How many class names there are, to choose by among several outputs.
+        """
         from ..traits import Traits
         from .onnx_ending import onnx_ending
 
+        for name in self._others:
+            if labels is not None and labels != self.classes:
+                classes = _classes(self._outputs[name].shape)
+                if classes == labels:
+                    self._others[self._others.index(name)] = self._output
+                    self._output, self.classes = name, classes
         notes = {"output": f"output {self._output!r}"} if len(self._outputs) > 1 else {}
         if self._others:
-            notes["output"] += (
-                f", the first that could be the scores; {', '.join(self._others)} too"
-            )
+            notes["output"] += f" (not {', '.join(map(repr, self._others))})"
         ending = onnx_ending(self._where, self._output)
         return Traits(self.input, self.classes, ending, notes=notes)
 

@@ -7,6 +7,7 @@ of fields below are those of it), and the files that it names lie in a zip archi
 
 from __future__ import annotations
 
+import errno
 import struct
 import zipfile
 import zlib
@@ -181,7 +182,10 @@ def _unpacked(name: str, where: str) -> bytes:
             content = stream.read(_MAX_LABELS + 1)
     except (
         zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError,
+        ValueError, OSError,
     ) as error:  # fmt: skip
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place in front of it
+            raise
         raise ModelError(
             f"{where}: its metadata names the labels {name!r}, which are not in it or damaged "
             f"({error}). Copy the file again, or give --labels."

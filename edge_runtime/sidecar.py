@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -51,6 +50,8 @@ def read_beside(file: Path) -> ModelSettings:
     for key, value in data.items():
         name = str(key).replace("_", "-")
         if name not in KEYS:
+            import difflib
+
             near = difflib.get_close_matches(name, KEYS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(

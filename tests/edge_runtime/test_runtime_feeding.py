@@ -180,5 +180,5 @@ def test_older_descriptions_are_read_as_before() -> None:
 def test_description_that_cannot_be_right(wrong: object) -> None:
     data = ModelInfo(("a", "b"), PreprocessSpec(4, 5)).to_dict()
     data["preprocess"]["normalization"] = wrong
-    with pytest.raises(ModelError, match="^m: "):
+    with pytest.raises(ModelError, match=r"^m: "):
         ModelInfo.from_json(json.dumps(data), "m")

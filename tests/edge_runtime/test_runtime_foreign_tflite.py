@@ -147,7 +147,7 @@ def test_float_without_normalisation(bare: SimpleNamespace, tmp_path: Path) -> N
 
 def test_fractions_in_the_metadata(bare: SimpleNamespace, tmp_path: Path) -> None:
     file = write(tmp_path, bare.softmax, normalization=([0.5], [0.5]))
-    with pytest.raises(ModelError, match="they are mean 127.5 and std 127.5"):
+    with pytest.raises(ModelError, match=r"they are mean 127\.5 and std 127\.5"):
         Classifier.open(file)
     check(file, settings=ModelSettings(mean=(127.5,), std=(127.5,)))
 
@@ -174,7 +174,7 @@ def test_option_wins_over_metadata(bare: SimpleNamespace, tmp_path: Path) -> Non
 def test_which_labels(
     bare: SimpleNamespace, tmp_path: Path, labels: dict[str, Any], chosen: str
 ) -> None:
-    others = "eins\nzwei\ndrei\nvier\n".encode()
+    others = b"eins\nzwei\ndrei\nvier\n"
     files = {name: TEXT if name == chosen else others for name in labels}
     check(write(tmp_path, bare.softmax, labels=labels, files=files))
 

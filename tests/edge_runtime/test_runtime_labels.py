@@ -107,6 +107,6 @@ def test_name_of_two_classes() -> None:
 
 def test_unknown_name_among_a_thousand() -> None:
     info = ModelInfo(THOUSAND, PreprocessSpec(4, 4))
-    with pytest.raises(UsageError, match="tench, Tinca tinca.* and 99[0-9] more") as caught:
+    with pytest.raises(UsageError, match=r"tench, Tinca tinca.* and 99[0-9] more") as caught:
         info.class_index("tench")
     assert len(str(caught.value)) < 400

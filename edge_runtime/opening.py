@@ -15,6 +15,10 @@ from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings, Stated, refuse_contradictions
 
 
+#: Endings of the name of a file beside a model, in the order in which they are looked for.
+_BESIDE = (".yaml", ".yml", ".json")
+
+
 @dataclass(frozen=True)
 class Opened:
     """A loaded model and what is known of it."""
@@ -93,12 +97,22 @@ def stated_by(settings: ModelSettings | None, file: Path | None = None) -> State
     """
     stated = [("option", settings)] if settings is not None and settings.stated else []
     if file is not None:
-        from .sidecar import find_beside, read_beside
-
         beside = find_beside(file)
         if beside is not None:
+            from .sidecar import read_beside
+
             stated.append((beside.name, read_beside(beside)))
     return stated
+
+
+def find_beside(model: Path) -> Path | None:
+    """The file beside a model file; ``model.tflite.yaml`` is nearer to it than ``model.yaml``."""
+    for stem in (model.name, model.stem):
+        for suffix in _BESIDE:
+            beside = model.with_name(stem + suffix)
+            if beside.is_file():
+                return beside
+    return None
 
 
 def open_backend(

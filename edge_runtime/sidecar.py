@@ -12,21 +12,8 @@ from .errors import MissingComponent, ModelError, UsageError
 from .labels import parse_labels
 from .settings import ModelSettings
 
-#: Endings of its name, looked for in this order behind ``model.tflite``, then behind ``model``.
-SUFFIXES = (".yaml", ".yml", ".json")
-
 #: Bytes; a thousand labels are forty thousand.
 _MAX_SIZE = 4 << 20
-
-
-def find_beside(model: Path) -> Path | None:
-    """The file beside a model file; ``model.tflite.yaml`` is nearer to it than ``model.yaml``."""
-    for stem in (model.name, model.stem):
-        for suffix in SUFFIXES:
-            beside = model.with_name(stem + suffix)
-            if beside.is_file():
-                return beside
-    return None
 
 
 def read_beside(file: Path) -> ModelSettings:

@@ -12,15 +12,19 @@ from ..settings import NORMALIZATIONS, ModelSettings
 
 
 def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
     from ..sidecar import parse_numbers
 
-    return None if value is None else _parsed(parse_numbers, value)
+    return _parsed(parse_numbers, value)
 
 
 def _size(_: click.Context, __: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
     from ..sidecar import parse_size
 
-    return None if value is None else _parsed(parse_size, value)
+    return _parsed(parse_size, value)
 
 
 def _parsed(parse: Callable[[Any], Any], value: str) -> Any:

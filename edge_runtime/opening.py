@@ -14,7 +14,6 @@ from .manifest import ModelInfo, check_format
 from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings, Stated, refuse_contradictions
 
-
 #: Endings of the name of a file beside a model, in the order in which they are looked for.
 _BESIDE = (".yaml", ".yml", ".json")
 

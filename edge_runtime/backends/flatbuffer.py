@@ -24,6 +24,10 @@ _SCALARS = {
 }  # fmt: skip
 
 
+#: More tensors or operators than any model has; a damaged count must not fill the memory.
+_MOST_TABLES = 1_000_000
+
+
 class Table:
     """A table inside a flatbuffer; fields are named by their place in the schema, from 0.
 
@@ -76,6 +80,8 @@ class Table:
     def tables(self, slot: int) -> list[Table]:
         """A vector of tables; empty where it is absent."""
         start, count = self._vector(slot)
+        if count > _MOST_TABLES:
+            raise struct.error(f"{count} tables")
         return [
             Table(self._data, self._target(place))
             for place in range(start, start + 4 * count, 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,14 @@ from .base import Backend, batch_of, default_threads, path_or_bytes
 from .feeding import read_input
 
 if TYPE_CHECKING:
+    from ..settings import ModelSettings
     from ..traits import Traits
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
+
+#: Key of the class names in files of others, and characters that they may have.
+_NAMES, _MAX_NAMES = "names", 4 << 20
 
 #: Names of the outputs: the class scores (of files exported as logits: those), the heat map.
 SCORES_NAME = "probabilities"
@@ -71,7 +75,8 @@ class OnnxBackend(Backend):
             raise ModelError(
                 f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."
             ) from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        self._metadata = self._session.get_modelmeta().custom_metadata_map
+        text = self._metadata.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
         self._where = where
         inputs = self._session.get_inputs()
@@ -111,7 +116,8 @@ class OnnxBackend(Backend):
         if self._others:
             notes["output"] += f" (not {', '.join(map(repr, self._others))})"
         ending = onnx_ending(self._where, self._output)
-        return Traits(self.input, self.classes, ending, notes=notes)
+        settings, labels_file = _stated(self._metadata, self._where)
+        return Traits(self.input, self.classes, ending, settings, labels_file, notes=notes)
 
     @property
     def heatmap(self) -> HeatmapSpec | None:
@@ -173,12 +179,17 @@ class OnnxBackend(Backend):
 
     def _counted(self) -> int:
         """Number of scores of a model whose output has no fixed shape: it is run once."""
-        shape = [n or 1 for n in self.input.shape]
-        layout = self.input.layouts[0]
-        for place in (1, 2) if layout == "NHWC" else (2, 3):
-            shape[place] = self.input.shape[place] or _ANY_SIDE
-        shape[3 if layout == "NHWC" else 1] = self.input.channels(layout)
-        (scores,) = self._run([self._output], np.zeros(shape, self.input.dtype))
+        for layout in self.input.layouts:
+            shape = [n or 1 for n in self.input.shape]
+            for place in (1, 2) if layout == "NHWC" else (2, 3):
+                shape[place] = self.input.shape[place] or _ANY_SIDE
+            shape[3 if layout == "NHWC" else 1] = self.input.channels(layout)
+            try:
+                (scores,) = self._run([self._output], np.zeros(shape, self.input.dtype))
+                break
+            except ModelError:
+                if layout == self.input.layouts[-1]:
+                    raise
         found = _classes(scores.shape)
         if found is None or scores.size != shape[0] * found:
             raise ModelError(
@@ -193,6 +204,32 @@ class OnnxBackend(Backend):
         except Exception as error:  # onnxruntime's own, as above
             raise ModelError(f"{self._where}: cannot be run ({first_line(error)}).") from error
         return [array.astype(np.float32, copy=False) for array in found]
+
+
+def _stated(metadata: Mapping[str, str], where: str) -> tuple[ModelSettings, str]:
+    """Labels of ``metadata_props``, by the key that Ultralytics' exports and their readers use.
+
+    Its value is a Python literal, an index to each name. What such files say of normalisation is in
+    no key, so it is not read.
+    """
+    from ..settings import ModelSettings
+
+    text = metadata.get(_NAMES)
+    if text is None or len(text) > _MAX_NAMES:
+        return ModelSettings(), ""
+    import ast
+
+    try:
+        names = ast.literal_eval(text)
+        labels = tuple(str(names[index]) for index in range(len(names)))
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
+        raise ModelError(
+            f"{where}: its metadata {_NAMES!r} is no list of class names ({first_line(error)}). "
+            "Give --labels."
+        ) from error
+    return ModelSettings(
+        labels=labels
+    ) if labels else ModelSettings(), f"{_NAMES} in metadata_props"
 
 
 def _classes(shape: Sequence[int | str | None]) -> int | None:

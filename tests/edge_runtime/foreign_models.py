@@ -61,14 +61,16 @@ def write_labels(folder: Path, names: Sequence[str] = LABELS) -> Path:
     return file
 
 
-def keras_network(end: str = "softmax", planar: bool = False, grey: bool = False) -> Any:
+def keras_network(
+    end: str = "softmax", planar: bool = False, grey: bool = False, side: int | None = SIDE
+) -> Any:
     """The network in Keras: ``end`` is softmax, sigmoid, linear or rescaled (of the softmax)."""
     from edge_runtime.backends.full_model import import_keras
 
     keras = import_keras()
     layers = keras.layers
     channels = 1 if grey else 3
-    shape = (channels, SIDE, SIDE) if planar else (SIDE, SIDE, channels)
+    shape = (channels, side, side) if planar else (side, side, channels)
     image = keras.Input(shape, name="image")
     x = layers.Permute((2, 3, 1))(image) if planar else image
     x = layers.GlobalAveragePooling2D()(x)
@@ -183,6 +185,7 @@ def onnx(
     tall: bool = False,
     opset: int = 17,
     kernel: np.ndarray = KERNEL,
+    names: str = "",
     inside: tuple[float, float] | None = None,
 ) -> Path:
     """The network in ONNX, written by hand.
@@ -199,6 +202,7 @@ def onnx(
         tall: Whether the scores have the shape (n, classes, 1, 1).
         opset: Below 9, constants stand among the inputs, too.
         kernel: (3, classes) of the linear layer.
+        names: Of ``metadata_props``.
         inside: Mean and std of a normalisation inside the network.
     """
     import onnx as package
@@ -272,5 +276,8 @@ def onnx(
     proto = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=version
     )
+    if names:
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = "names", names
     package.save(proto, file)
     return file

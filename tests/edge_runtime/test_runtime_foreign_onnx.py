@@ -139,6 +139,23 @@ def test_option_wins_over_the_graph(tmp_path: Path) -> None:
     assert output_of(file, settings) == ("logits", "option")
 
 
+def test_names_in_the_metadata(tmp_path: Path) -> None:
+    """As Ultralytics' exports have them."""
+    names = repr({0: "night", 1: "r", 2: "g", 3: "b's"})
+    file = onnx(tmp_path / "m.onnx", names=names)
+    classifier = Classifier.open(file, settings=ModelSettings(normalization="symmetric"))
+    assert classifier.info.class_names == ("night", "r", "g", "b's")
+    assert (
+        "names in metadata_props"
+        in inspect_model(file, settings=ModelSettings(normalization="symmetric"))["sources"][
+            "labels"
+        ]
+    )
+    for wrong in ("{0: 'a'", "__import__('os')", "{1: 'a'}", "3", "(" * 9999):
+        with pytest.raises(ModelError, match="no list of class names"):
+            Classifier.open(onnx(tmp_path / "w.onnx", names=wrong))
+
+
 def test_outputs_beside_the_scores(tmp_path: Path) -> None:
     """The number of labels tells scores from an embedding; ``info`` says which was taken."""
     file = onnx(tmp_path / "m.onnx", extra=True)

@@ -41,6 +41,7 @@ def bare() -> SimpleNamespace:
         linear=tflite(keras_network("linear")),
         sigmoid=tflite(keras_network("sigmoid")),
         planar=tflite(keras_network(planar=True)),
+        dynamic=tflite(keras_network(side=None)),
         grey=tflite(keras_network(grey=True)),
         rescaled=tflite(keras_network("rescaled")),
         uint8=tflite(keras_network(), "uint8"),
@@ -106,6 +107,25 @@ def test_unknown_operator_at_the_end(bare: SimpleNamespace, tmp_path: Path) -> N
     file = write(tmp_path, bare.rescaled)
     check(file)
     assert "tried on generated pictures" in inspect_model(file)["sources"]["output"]
+
+
+def test_any_size(bare: SimpleNamespace, tmp_path: Path) -> None:
+    """The size is that of the metadata, or of the user; the interpreter is told."""
+    with pytest.raises(ModelError, match="--input-size"):
+        Classifier.open(write(tmp_path, bare.dynamic))
+    file = write(tmp_path, bare.dynamic, size=(8, 6))
+    check(file)
+    assert Classifier.open(file).info.preprocess.width == 8
+    check(file, settings=ModelSettings(size=(16, 12)))
+
+
+def test_keras_file_of_others(tmp_path: Path) -> None:
+    """The full model takes the same settings; what its scores are is tried."""
+    file = tmp_path / "theirs.keras"
+    keras_network("linear", planar=True).save(file)
+    check(file, settings=ModelSettings(labels=LABELS, normalization="symmetric"))
+    with pytest.raises(ModelError, match="Missing: --labels"):
+        Classifier.open(file)
 
 
 def test_greyscale(bare: SimpleNamespace, tmp_path: Path) -> None:

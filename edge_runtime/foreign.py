@@ -57,7 +57,8 @@ class _Resolver:
         labels = self._labels()
         spec, feed = self._photo(), self._feed()
         if self._lacking or labels is None or feed is None or spec is None:
-            complaint = f" Its metadata: {self._traits.complaint}" if self._traits.complaint else ""
+            complaint = self._traits.complaint
+            complaint = f" Its metadata is left aside: {complaint}" if complaint else ""
             raise ModelError(
                 f"{self._where}: does not say everything that an answer needs, and nobody else "
                 f"does.{complaint} Missing: {'; '.join(self._lacking)}. Give it as options, or in "

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ModelError, first_line, missing_package
+from ..errors import ModelError, UsageError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from .base import Backend, batch_of, default_threads, path_or_bytes
 from .feeding import read_input
 
 if TYPE_CHECKING:
-    from ..settings import ModelSettings
     from ..traits import Traits
 
 #: Key of the description in ``metadata_props``.
@@ -116,8 +115,7 @@ class OnnxBackend(Backend):
         if self._others:
             notes["output"] += f" (not {', '.join(map(repr, self._others))})"
         ending = onnx_ending(self._where, self._output)
-        settings, labels_file = _stated(self._metadata, self._where)
-        return Traits(self.input, self.classes, ending, settings, labels_file, notes=notes)
+        return Traits(self.input, self.classes, ending, notes=notes, **_stated(self._metadata))
 
     @property
     def heatmap(self) -> HeatmapSpec | None:
@@ -206,30 +204,32 @@ class OnnxBackend(Backend):
         return [array.astype(np.float32, copy=False) for array in found]
 
 
-def _stated(metadata: Mapping[str, str], where: str) -> tuple[ModelSettings, str]:
+def _stated(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Labels of ``metadata_props``, by the key that Ultralytics' exports and their readers use.
 
     Its value is a Python literal, an index to each name. What such files say of normalisation is in
     no key, so it is not read.
+
+    Returns:
+        Arguments of :class:`~edge_runtime.traits.Traits`.
     """
     from ..settings import ModelSettings
 
     text = metadata.get(_NAMES)
     if text is None or len(text) > _MAX_NAMES:
-        return ModelSettings(), ""
+        return {}
     import ast
 
     try:
         names = ast.literal_eval(text)
-        labels = tuple(str(names[index]) for index in range(len(names)))
-    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
-        raise ModelError(
-            f"{where}: its metadata {_NAMES!r} is no list of class names ({first_line(error)}). "
-            "Give --labels."
-        ) from error
-    return ModelSettings(
-        labels=labels
-    ) if labels else ModelSettings(), f"{_NAMES} in metadata_props"
+        if not isinstance(names, (dict, list, tuple)):
+            raise TypeError(type(names).__name__)
+        labels = ModelSettings(labels=tuple(str(names[index]) for index in range(len(names))))
+    except (
+        ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError, UsageError,
+    ) as error:  # fmt: skip
+        return {"complaint": f"{_NAMES!r} is no list of class names ({first_line(error)})."}
+    return {"settings": labels, "labels_file": f"{_NAMES} in metadata_props"}
 
 
 def _classes(shape: Sequence[int | str | None]) -> int | None:

@@ -48,7 +48,7 @@ class Metadata:
         settings: Labels, normalisation, size, and the order of the channels.
         labels_file: Where the labels come from, for people; empty without any.
         about: Name, author, licence and so on, for people.
-        complaint: Why its normalisation or size is not believed; empty where it is.
+        complaint: Why its labels, normalisation or size are left aside; empty where they are not.
     """
 
     settings: ModelSettings = field(default_factory=ModelSettings)
@@ -68,7 +68,7 @@ def read_metadata(model: bytes, where: str) -> Metadata:
         An empty one where the file has none.
 
     Raises:
-        ModelError: It is damaged, or names a file of labels that is not there.
+        ModelError: It is damaged.
     """
     try:
         root = _root(model)
@@ -80,13 +80,18 @@ def read_metadata(model: bytes, where: str) -> Metadata:
             name: text for slot, name in _ABOUT.items() if (text := root.text(slot))
         }  # fmt: skip
         source, target = next(iter(inputs), None), next(iter(outputs), None)
-        labels, file = (None, "") if target is None else _labels(target, where)
-        stated = {} if source is None else _input(source)
         about |= {} if target is None else _scores(target)
+        labels, file, complaints = None, "", []
         try:
-            return Metadata(ModelSettings(labels=labels, **stated), file, about)
+            labels, file = (None, "") if target is None else _labels(target, where)
+        except ModelError as error:  # the user may have others
+            complaints.append(str(error).removeprefix(f"{where}: "))
+        try:
+            stated = ModelSettings(labels=labels, **({} if source is None else _input(source)))
         except UsageError as error:
-            return Metadata(ModelSettings(labels=labels), file, about, str(error))
+            stated = ModelSettings(labels=labels)
+            complaints.append(str(error))
+        return Metadata(stated, file, about, " ".join(complaints))
     except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise ModelError(
             f"{where}: its metadata is damaged ({error}). Copy the file again."
@@ -187,8 +192,7 @@ def _unpacked(name: str, where: str) -> bytes:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a place in front of it
             raise
         raise ModelError(
-            f"{where}: its metadata names the labels {name!r}, which are not in it or damaged "
-            f"({error}). Copy the file again, or give --labels."
+            f"{where}: it names the labels {name!r}, which are not in the file or damaged ({error})."
         ) from error
     if len(content) > _MAX_LABELS:
         raise ModelError(f"{where}:{name}: more than {_MAX_LABELS >> 20} MB of labels. Refused.")

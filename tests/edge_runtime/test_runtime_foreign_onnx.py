@@ -151,9 +151,10 @@ def test_names_in_the_metadata(tmp_path: Path) -> None:
             "labels"
         ]
     )
-    for wrong in ("{0: 'a'", "__import__('os')", "{1: 'a'}", "3", "(" * 9999):
+    for wrong in ("{0: 'a'", "__import__('os')", "{1: 'a'}", "3", "'abcd'", "(" * 9999):
         with pytest.raises(ModelError, match="no list of class names"):
             Classifier.open(onnx(tmp_path / "w.onnx", names=wrong))
+        assert Classifier.open(tmp_path / "w.onnx", settings=SAID).info.class_names == LABELS
 
 
 def test_outputs_beside_the_scores(tmp_path: Path) -> None:

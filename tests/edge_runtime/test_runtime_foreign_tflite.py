@@ -224,8 +224,8 @@ def test_background_is_an_answer(bare: SimpleNamespace, tmp_path: Path) -> None:
     ("metadata", "said"),
     [
         ({"files": {"labels.txt": b"dark\nred\n"}}, "2 labels.*4 scores"),
-        ({"files": {"other.txt": TEXT}}, "'labels.txt', which are not in it"),
-        ({"files": None}, "'labels.txt', which are not in it"),
+        ({"files": {"other.txt": TEXT}}, "'labels.txt', which are not in the file"),
+        ({"files": None}, "'labels.txt', which are not in the file"),
         ({"files": {"labels.txt": b"\xff\xfe"}}, "UTF-8"),
         ({"labels": None}, "Missing: --labels"),
         ({"normalization": ([], [1.0])}, "expected one number or three"),
@@ -239,6 +239,10 @@ def test_metadata_that_cannot_be_right(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         Classifier.open(write(tmp_path, bare.softmax, **metadata))
+
+
+def test_labels_of_the_user_in_place_of_damaged_ones(bare: SimpleNamespace, tmp_path: Path) -> None:
+    check(write(tmp_path, bare.softmax, files=None), settings=ModelSettings(labels=LABELS))
 
 
 def test_damaged_metadata_is_never_more_than_an_error(

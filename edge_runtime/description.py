@@ -15,9 +15,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .errors import ModelError, UsageError
+from .input_spec import InputSpec as InputSpec
+from .input_spec import is_number
 
 #: Version of the JSON layout; a reader refuses a larger one.
 SCHEMA_VERSION = 1
+
+#: Class names that a message lists.
+_LISTED = 40
 
 #: Name of the JSON inside a .tflite (zip entry), an .onnx (metadata_props key, without
 #: the suffix) and a SavedModel (``assets.extra/``).
@@ -28,7 +33,8 @@ EMBEDDED_NAME = "edge_classify.json"
 class PreprocessSpec:
     """How a photo becomes the network's input: one rule, carried with the model.
 
-    The result is always uint8 RGB, NHWC, 0..255; normalisation is part of the network.
+    The result is always uint8 RGB, NHWC, 0..255; what else a network asks for is in
+    :class:`InputSpec`.
     """
 
     width: int  #: pixels
@@ -50,38 +56,6 @@ class PreprocessSpec:
             raise ModelError(
                 f"preprocess.kernel: expected one of {self.KERNELS}, found {self.kernel!r}."
             )
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """How pixels become the model's input tensor; the default is that of edge-export.
-
-    The tensor's value is (pixel - mean) / std of pixel values 0..255, then quantised where the
-    input is.
-    """
-
-    mean: tuple[float, ...] = (0.0,)  #: one number, or one a channel in the model's order
-    std: tuple[float, ...] = (1.0,)  #: likewise
-    layout: str = "NHWC"  #: or ``NCHW``
-    color: str = "RGB"  #: or ``BGR``
-
-    def __post_init__(self) -> None:
-        for name, known in (("layout", ("NHWC", "NCHW")), ("color", ("RGB", "BGR"))):
-            if getattr(self, name) not in known:
-                raise ModelError(
-                    f"input.{name}: expected one of {known}, found {getattr(self, name)!r}."
-                )
-        for name in ("mean", "std"):
-            values = getattr(self, name)
-            if len(values) not in (1, 3) or not all(_is_number(value) for value in values):
-                raise ModelError(f"input.{name}: expected one number or three, found {values!r}.")
-        if 0 in self.std:
-            raise ModelError("input.std: expected numbers other than 0.")
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the model takes pixels as they are."""
-        return self == InputSpec()
 
 
 @dataclass(frozen=True)
@@ -125,11 +99,11 @@ class OutputSpec:
                 f"output.kind: expected 'probabilities' or 'logits', found {self.kind!r}."
             )
         if self.temperature is not None and not (
-            _is_number(self.temperature) and self.temperature > 0
+            is_number(self.temperature) and self.temperature > 0
         ):
             raise ModelError(f"output.temperature: expected above 0, found {self.temperature!r}.")
         threshold = self.unknown_threshold
-        if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
+        if threshold is not None and not (is_number(threshold) and 0 <= threshold <= 1):
             raise ModelError(f"output.unknown_threshold: expected 0 to 1, found {threshold!r}.")
 
     @classmethod
@@ -163,27 +137,53 @@ class ModelInfo:
     def class_index(self, name: str) -> int:
         """Index of a class.
 
+        Args:
+            name: Its name, or ``#`` and its index, since models of others may have two of a name.
+
         Raises:
-            UsageError: There is no such class; the message lists them.
+            UsageError: There is no such class, or several; the message says which there are.
         """
-        if name not in self.class_names:
-            raise UsageError(f"No class {name!r}. The model knows: {', '.join(self.class_names)}.")
-        return self.class_names.index(name)
+        found = [index for index, known in enumerate(self.class_names) if known == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = " or ".join(f"#{index}" for index in found)
+            raise UsageError(f"{len(found)} classes are called {name!r}. Say {numbers}.")
+        number = name.removeprefix("#")
+        if name != number and number.isdecimal() and int(number) < len(self.class_names):
+            return int(number)
+        raise UsageError(f"No class {name!r}. The model knows: {self._known(name)}.")
+
+    def _known(self, name: str) -> str:
+        """The class names; of hundreds the ones that look like ``name``."""
+        if len(self.class_names) <= _LISTED:
+            return ", ".join(self.class_names)
+        import difflib
+
+        near = difflib.get_close_matches(name, self.class_names, n=3, cutoff=0.4)
+        near += [known for known in self.class_names if name.casefold() in known.casefold()]
+        shown = list(dict.fromkeys([*near, *self.class_names[:3]]))[:6]
+        return f"{', '.join(shown)}, and {len(self.class_names) - len(shown)} more"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that every carrier holds."""
-        spec = self.preprocess
+        spec, feed = self.preprocess, self.input
+        stated = {"mean": list(feed.mean), "std": list(feed.std)}
         return {
             "schema_version": SCHEMA_VERSION,
             "class_names": list(self.class_names),
             "input": {
                 "width": spec.width,
                 "height": spec.height,
-                "layout": "NHWC",
+                "layout": feed.layout,
                 "dtype": "uint8",
-                "color": "RGB",
+                "color": feed.color,
             },
-            "preprocess": {"fit": spec.fit, "kernel": spec.kernel, "normalization": "in-network"},
+            "preprocess": {
+                "fit": spec.fit,
+                "kernel": spec.kernel,
+                "normalization": stated if feed.is_normalized else "in-network",
+            },
             "output": asdict(self.output),
             "about": dict(self.about),
         }
@@ -215,9 +215,8 @@ class ModelInfo:
             if len(set(names)) != len(names):
                 raise ModelError("class_names: a name stands there twice.")
             size, rule = data["input"], data["preprocess"]
-            for key, only in (("layout", "NHWC"), ("dtype", "uint8"), ("color", "RGB")):
-                if size.get(key, only) != only:
-                    raise ModelError(f"input.{key}: expected {only!r}, found {size[key]!r}.")
+            if size.get("dtype", "uint8") != "uint8":
+                raise ModelError(f"input.dtype: expected 'uint8', found {size['dtype']!r}.")
             output = data.get("output", {})
             return cls(
                 class_names=tuple(names),
@@ -226,6 +225,7 @@ class ModelInfo:
                 ),
                 output=OutputSpec.from_dict(output),
                 about=dict(data.get("about", {})),
+                input=InputSpec.from_dict(size, rule.get("normalization", "in-network")),
             )
         except ModelError as error:
             raise ModelError(f"{where}: {error}") from error
@@ -253,7 +253,3 @@ def _check_schema(data: Any) -> None:
             f"schema_version {version!r} is not known to this version of edge-classify "
             f"(it reads up to {SCHEMA_VERSION}). Upgrade edge-classify."
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

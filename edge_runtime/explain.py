@@ -10,8 +10,10 @@ from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import UsageError
 from .manifest import ModelInfo
+from .opening import stated_by
 from .preprocess import Photo
 from .rundir import MODEL, looks_like_run
+from .settings import ModelSettings, refuse_contradictions
 
 if TYPE_CHECKING:
     from .heatmap import Explanation
@@ -35,6 +37,7 @@ def open_explainer(
     threads: int | None = None,
     *,
     engine: Engine | None = None,
+    settings: ModelSettings | None = None,
     probe: bool = False,
 ) -> Explainer:
     """Open what explains a model best without asking for more than it needs.
@@ -46,6 +49,7 @@ def open_explainer(
         layer: Feature-map layer, of a run directory only.
         threads: Interpreter threads; None for the engine's.
         engine: Interpreter, threads, delegate; None for the defaults.
+        settings: What the caller knows of the model and the file does not say.
         probe: Whether a file that is new here is tried in a child process first.
 
     Raises:
@@ -58,14 +62,16 @@ def open_explainer(
         from .gradcam import GradCam
 
         (engine or Engine()).check_for(root)
-        return GradCam.open(root, layer)
+        found = GradCam.open(root, layer)
+        refuse_contradictions(stated_by(settings), found.info, os.fspath(path))
+        return found
     if layer is not None and root.exists():
         raise UsageError(
             f"--layer {layer}: chooses a layer of a run directory; {root} holds its own heat map."
         )
     from .classifier import Classifier
 
-    return Classifier.open(path, fmt, threads, engine=engine, probe=probe)
+    return Classifier.open(path, fmt, threads, engine=engine, settings=settings, probe=probe)
 
 
 def _is_full(root: Path, fmt: str | None) -> bool:

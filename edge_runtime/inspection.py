@@ -22,7 +22,9 @@ from .engine import Engine
 from .errors import MissingComponent, ModelError, UsageError
 from .files import size_of
 from .manifest import Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
+from .opening import stated_by
 from .rundir import MODEL, RunDir, looks_like_run
+from .settings import ModelSettings, Stated, refuse_contradictions
 
 #: Constants smaller than this, or of one axis, are biases, axes and shapes: no weights.
 _WEIGHT_ELEMENTS = 1024
@@ -33,20 +35,26 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 
 def inspect_model(
-    path: str | os.PathLike[str], fmt: str | None = None, engine: Engine | None = None
+    path: str | os.PathLike[str],
+    fmt: str | None = None,
+    settings: ModelSettings | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Everything that a model tells.
 
     Args:
         path: Bundle, ``.tflite`` or ``.onnx`` file, SavedModel or run directory.
         fmt: Which artifact of a bundle; None for its default.
+        settings: What the caller says of a model of others.
         engine: What is asked of the interpreters, each of which then tries a .tflite or .onnx
             file in a child process; None to run nothing.
 
     Returns:
         JSON object: ``path``, ``kind`` (bundle, tflite, onnx, saved_model or run), ``file``,
-        ``bytes``; ``described`` (whether it carries a description), ``class_names``,
-        ``preprocess``, ``output``, ``about`` (all null without one); ``format``,
+        ``bytes``; ``described`` (whether enough is known to classify with it), ``class_names``,
+        ``preprocess``, ``input`` (mean, std, layout, color), ``output``, ``about`` (all null
+        without one); ``sources`` (of a model of others, where each part comes from) and ``lacking``
+        (what is not known, and what to give); ``format``,
         ``quantization`` (the scheme as its maker calls it), ``weights`` (bytes of each type) and
         ``activations`` (tensors of each type; both null where the file does not tell); ``inputs``
         and ``outputs`` (``name``, ``dtype``, ``shape``, ``scale``, ``zero_point``), null with the
@@ -56,27 +64,36 @@ def inspect_model(
         other files).
 
     Raises:
-        UsageError: No such path or format.
-        ModelError: It is no model, or damaged.
+        UsageError: No such path or format, or a setting contradicts the model.
+        ModelError: It is no model, or damaged, or the settings do not fit.
         MissingComponent: onnxruntime is not installed, and nothing is known without it.
     """
     root = Path(path)
     if not root.exists():
         raise UsageError(f"{os.fspath(path)}: no such model.")
     report: dict[str, Any] = {"path": os.fspath(path)}
+    stated = stated_by(settings)
     if is_bundle(root):
         bundle = Bundle.open(root)
-        return report | _bundle(bundle, fmt) | _engine(bundle.file(fmt)[1], engine)
+        return report | _bundle(bundle, fmt, stated) | _engine(bundle.file(fmt)[1], engine)
     if fmt is not None:
         check_format(fmt)
         raise UsageError(f"{root}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):
-        return report | _run(RunDir.open(root)) | _engine(root / MODEL, engine)
+        return report | _run(RunDir.open(root), stated) | _engine(root / MODEL, engine)
     if root.name == MODEL and looks_like_run(root.parent):
-        return report | _run(RunDir.open(root.parent)) | _engine(root, engine)
+        return report | _run(RunDir.open(root.parent), stated) | _engine(root, engine)
     info, own = _file(root)
     own |= _engine(root, engine)
-    return report | {"kind": _kind(root), **_described(info), **_named(info), **own}
+    stated = stated_by(settings, root)
+    known: dict[str, Any] = {}
+    if info is not None:
+        refuse_contradictions(stated, info, os.fspath(path))
+    elif root.suffix in (".tflite", ".onnx"):
+        from .inspection_foreign import inspect_foreign
+
+        info, known = inspect_foreign(root, stated, os.fspath(path))
+    return report | {"kind": _kind(root), **_described(info), **known, **_named(info), **own}
 
 
 def _engine(file: Path, engine: Engine | None) -> dict[str, Any]:
@@ -90,10 +107,11 @@ def _engine(file: Path, engine: Engine | None) -> dict[str, Any]:
     return inspect_engine(file, engine)
 
 
-def _bundle(bundle: Bundle, fmt: str | None) -> dict[str, Any]:
+def _bundle(bundle: Bundle, fmt: str | None, stated: Stated) -> dict[str, Any]:
     artifact, file = bundle.file(fmt)
     manifest = bundle.manifest
     info = manifest.info_of(artifact)
+    refuse_contradictions(stated, info, str(bundle.source))
     try:
         embedded, own = _file(file)
     except MissingComponent as error:
@@ -120,8 +138,9 @@ def _artifact(artifact: Artifact, manifest: Manifest) -> dict[str, Any]:
     return fields | {"default": artifact.format == manifest.default}
 
 
-def _run(run: RunDir) -> dict[str, Any]:
+def _run(run: RunDir, stated: Stated) -> dict[str, Any]:
     """A run's tensors are those that its Keras configuration names."""
+    refuse_contradictions(stated, run.info, str(run.path))
     path = run.model_path
     try:
         with zipfile.ZipFile(path) as archive:
@@ -150,16 +169,22 @@ def _run(run: RunDir) -> dict[str, Any]:
 
 def _described(info: ModelInfo | None) -> dict[str, Any]:
     if info is None:
-        names = ("class_names", "preprocess", "output", "about", "heatmap")
+        names = (
+            "class_names", "preprocess", "input", "output", "about", "heatmap", "sources", "lacking",
+        )  # fmt: skip
         return {"described": False} | dict.fromkeys(names)
     output = asdict(info.output)
     heatmap = output.pop("heatmap")
+    about = dict(info.about)
     return {
         "described": True,
         "class_names": list(info.class_names),
         "preprocess": asdict(info.preprocess),
+        "input": asdict(info.input),
         "output": output,
-        "about": dict(info.about),
+        "sources": about.pop("sources", None),
+        "lacking": None,
+        "about": about,
         "heatmap": heatmap,
     }
 

@@ -35,6 +35,10 @@ def format_inspection(report: Mapping[str, Any]) -> str:
         lines.append(
             "  No description of edge-export inside, so class names and preprocessing are unknown."
         )
+    if report["lacking"]:
+        # The message begins with the path, which stands in the first line.
+        lacking = report["lacking"].removeprefix(f"{report['path']}: ")
+        lines += _wrapped(f"  {'lacking':<{_NAMES}}{lacking}")
     for name, text in _description(report):
         lines += _wrapped(f"  {name:<{_NAMES}}{text}")
     if report["kind"] == "bundle":
@@ -63,14 +67,18 @@ def _description(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if report["described"]:
         names = report["class_names"]
         more = f", and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        yield "classes", f"{len(names)}: {', '.join(names[:_LISTED])}{more}"
-        spec = report["preprocess"]
+        comma = "; " if any(", " in name for name in names) else ", "
+        yield "classes", f"{len(names)}: {comma.join(names[:_LISTED])}{more}"
+        spec, feed = report["preprocess"], report["input"]
         yield (
             "photo",
-            f"{spec['width']} x {spec['height']} pixels RGB, {_FITS[spec['fit']]}, "
-            f"{spec['kernel']}; values 0 to 255, normalised inside the network",
+            f"{spec['width']} x {spec['height']} pixels {feed['color']}, {_FITS[spec['fit']]}, "
+            f"{spec['kernel']}{_values(feed, bool(report['sources']))}",
         )
         yield "output", _output(report["output"])
+    sources: Mapping[str, str] = report["sources"] or {}
+    for number, (part, source) in enumerate(sources.items()):
+        yield "known from" if not number else "", f"{part.replace('_', ' ')}: {source}"
     about = report["about"] or {}
     versions = report.get("versions") or about.get("versions") or {}
     run = (report.get("source") or {}).get("run") or about.get("run")
@@ -88,6 +96,27 @@ def _description(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     photos = (report.get("calibration") or {}).get("n")
     if photos:
         yield "calibrated", f"on {photos} training photos"
+
+
+def _values(feed: Mapping[str, Any], of_others: bool) -> str:
+    """What becomes of the pixel values."""
+    mean, std = (
+        f"{numbers[0]:g}" if len(numbers) == 1 else f"({', '.join(f'{n:g}' for n in numbers)})"
+        for numbers in (feed["mean"], feed["std"])
+    )
+    layout = f"; {feed['layout']}" if of_others or feed["layout"] != "NHWC" else ""
+    if mean == "0" and std == "1":
+        return f"{layout}; values 0 to 255, normalised inside the network"
+    low = min((0 - m) / s for m, s in _pairs(feed))
+    high = max((255 - m) / s for m, s in _pairs(feed))
+    return f"{layout}; values (pixel - {mean}) / {std}, which is {low:.4g} to {high:.4g}"
+
+
+def _pairs(feed: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Mean and std of each channel."""
+    longest = max(len(feed["mean"]), len(feed["std"]))
+    sides = [feed[key] * (longest if len(feed[key]) == 1 else 1) for key in ("mean", "std")]
+    return list(zip(*sides, strict=True))
 
 
 def _output(output: Mapping[str, Any]) -> str:

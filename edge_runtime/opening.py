@@ -12,7 +12,10 @@ from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import ModelInfo, check_format
 from .rundir import MODEL, RunDir, looks_like_run
-from .settings import ModelSettings
+from .settings import ModelSettings, Stated, refuse_contradictions
+
+#: Endings of the name of a file beside a model, in the order in which they are looked for.
+_BESIDE = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
@@ -52,26 +55,66 @@ def open_model(
     root = Path(path)
     if not root.exists():
         raise UsageError(f"{where}: no such model.")
+    stated = stated_by(settings)
     if is_bundle(root):
         bundle = Bundle.open(root)
         artifact, file = bundle.file(fmt)
+        info = bundle.manifest.info_of(artifact)
+        refuse_contradictions(stated, info, where)
         backend = open_backend(file, engine=_probed(file, engine) if probe else engine)
-        return Opened(backend, bundle.manifest.info_of(artifact), artifact.format, str(file))
+        backend.feed(info.input)
+        return Opened(backend, info, artifact.format, str(file))
     if fmt is not None:
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):
         run = RunDir.open(root)
+        refuse_contradictions(stated, run.info, where)
         return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
     if root.name == MODEL and looks_like_run(root.parent):
         return open_model(root.parent, None, engine, settings, probe)
     backend = open_backend(root, engine=_probed(root, engine) if probe else engine)
-    if backend.embedded is None:
-        raise ModelError(
-            f"{where}: carries no labels and preprocessing of edge-export, so any answer "
-            "would be a guess. Export it with edge-export, or use its whole bundle."
-        )
-    return Opened(backend, backend.embedded, _format_of(root), where)
+    stated = stated_by(settings, root)
+    if backend.embedded is not None:
+        refuse_contradictions(stated, backend.embedded, where)
+        return Opened(backend, backend.embedded, _format_of(root), where)
+    from .foreign import describe
+    from .traits import traits_of
+
+    info = describe(traits_of(root, backend, stated), stated, where, lambda: backend)
+    backend.feed(info.input)
+    return Opened(backend, info, _format_of(root), where)
+
+
+def stated_by(settings: ModelSettings | None, file: Path | None = None) -> Stated:
+    """What is said of a model beside itself: by the caller first, then by a file beside it.
+
+    Args:
+        settings: Of the caller.
+        file: A model file; None for a bundle or a run, which need no file beside them.
+
+    Raises:
+        UsageError: The file beside it has a key or a value that is not allowed.
+        ModelError: It cannot be read.
+    """
+    stated = [("option", settings)] if settings is not None and settings.stated else []
+    if file is not None:
+        beside = find_beside(file)
+        if beside is not None:
+            from .sidecar import read_beside
+
+            stated.append((beside.name, read_beside(beside)))
+    return stated
+
+
+def find_beside(model: Path) -> Path | None:
+    """The file beside a model file; ``model.tflite.yaml`` is nearer to it than ``model.yaml``."""
+    for stem in (model.name, model.stem):
+        for suffix in _BESIDE:
+            beside = model.with_name(stem + suffix)
+            if beside.is_file():
+                return beside
+    return None
 
 
 def open_backend(

@@ -49,7 +49,7 @@ def test_base_install_is_light(wheel: Path) -> None:
         if line.startswith("Requires-Dist: ")
     ]
     base = {need.name for need in required if "extra" not in str(need.marker)}
-    assert base == {"numpy", "pillow", "click", "ai-edge-litert"}
+    assert base == {"numpy", "pillow", "click", "pyyaml", "ai-edge-litert"}
 
 
 def extras() -> dict[str, list[str]]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..manifest import HeatmapSpec, ModelInfo
+from ..manifest import HeatmapSpec, InputSpec, ModelInfo
+from .feeding import Feeding, InputTensor, usual_spec
 
 #: Photos that a model with a dynamic batch is given at once; more gain no time on a CPU.
 DYNAMIC_BATCH = 16
@@ -20,6 +21,7 @@ class Backend(abc.ABC):
 
     Attributes:
         name: Interpreter, e.g. ``litert``.
+        input: The tensor that it takes.
         input_size: (width, height) in pixels that the model takes, None where it takes any.
         classes: Number of scores that it gives.
         step: Distance of two neighbouring scores where the output is quantised, else 0.
@@ -28,24 +30,42 @@ class Backend(abc.ABC):
     """
 
     name: str
+    input: InputTensor
     input_size: tuple[int, int] | None
     classes: int
     step: float = 0.0
     batch: int | None = 1
     embedded: ModelInfo | None = None
 
-    @abc.abstractmethod
+    _feeding: Feeding
+
+    def feed(self, spec: InputSpec | None = None) -> None:
+        """Say how pixels become the input tensor from now on.
+
+        Args:
+            spec: The description; None for what the file says, else for the pixels as they are.
+
+        Raises:
+            ModelError: It contradicts the model's input.
+        """
+        if spec is None:
+            spec = usual_spec(self.input) if self.embedded is None else self.embedded.input
+        self._feeding = Feeding(spec, self.input)
+        width, height = self.input.size(spec.layout)
+        self.input_size = None if width is None or height is None else (width, height)
+
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """Cast pixels to the model's input tensor.
+        """Make the model's input tensor out of pixels, see :meth:`feed`.
 
         Args:
             pixels: uint8 (h, w, 3) RGB, as :func:`edge_runtime.preprocess.preprocess` gives, or
                 several of them, (n, h, w, 3).
 
         Returns:
-            Array of shape (1, h, w, 3), or (n, h, w, 3), in the dtype and quantisation of the
-            model's input.
+            Array of shape (1, h, w, 3), or (n, h, w, 3), or of the model's other layout, in the
+            dtype and quantisation of its input.
         """
+        return self._feeding(pixels)
 
     @abc.abstractmethod
     def run(self, tensor: np.ndarray) -> np.ndarray:

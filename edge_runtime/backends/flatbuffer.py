@@ -13,6 +13,7 @@ import numpy as np
 _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
 _UINT16 = struct.Struct("<H")
+_FLOAT32 = struct.Struct("<f")
 
 #: Formats of the :mod:`struct` module by the name that the schema has for them.
 _SCALARS = {
@@ -21,6 +22,10 @@ _SCALARS = {
         "bool": "?", "byte": "b", "ubyte": "B", "int": "i", "uint": "I", "ulong": "Q",
     }.items()
 }  # fmt: skip
+
+
+#: More tensors or operators than any model has; a damaged count must not fill the memory.
+_MOST_TABLES = 1_000_000
 
 
 class Table:
@@ -62,6 +67,11 @@ class Table:
             return default
         return int(_SCALARS[kind].unpack_from(self._data, place)[0])
 
+    def real(self, slot: int) -> float:
+        """A field of type float; 0 where it is absent."""
+        place = self.place(slot)
+        return 0.0 if place is None else float(_FLOAT32.unpack_from(self._data, place)[0])
+
     def table(self, slot: int) -> Table | None:
         """A table field; None where it is absent."""
         place = self.place(slot)
@@ -70,6 +80,8 @@ class Table:
     def tables(self, slot: int) -> list[Table]:
         """A vector of tables; empty where it is absent."""
         start, count = self._vector(slot)
+        if count > _MOST_TABLES:
+            raise struct.error(f"{count} tables")
         return [
             Table(self._data, self._target(place))
             for place in range(start, start + 4 * count, 4)

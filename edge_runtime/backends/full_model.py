@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, ModelInfo
 from ..quiet import quiet_stderr
-from .base import Backend, batch_of, check_image_input
+from .base import Backend, batch_of
+from .feeding import read_input
 
 #: SavedModel signatures: pixels to probabilities; pixels and class index to heat map.
 SERVE_SIGNATURE = "serve"
@@ -95,13 +96,10 @@ class KerasBackend(Backend):
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
         """Load the model; ``threads`` is left to TensorFlow."""
         self.model = load_keras_model(path)
-        self.input_size = check_image_input(tuple(self.model.input_shape), os.fspath(path))
+        self.input = read_input(self.model.input_shape, np.dtype(np.float32), os.fspath(path))
         self.batch = batch_of(self.model.input_shape[0])
         self.classes = int(self.model.output_shape[-1])
-
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.prepare`."""
-        return _as_input(pixels)
+        self.feed()
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.run`."""
@@ -121,26 +119,19 @@ class SavedModelBackend(Backend):
         (self._input, spec), *others = self._serve.structured_input_signature[1].items()
         if others:
             raise ModelError(f"{where}: signature {SERVE_SIGNATURE} takes more than one input.")
-        self.input_size = check_image_input(tuple(spec.shape), where)
+        self.input = read_input(tuple(spec.shape), np.dtype(np.float32), where)
         self.batch = batch_of(spec.shape[0])
         outputs = self._serve.structured_outputs
         names = (name for name in _SCORES if name in outputs)
         self._output = next(names, next(iter(outputs)))
         self.classes = int(outputs[self._output].shape[-1])
         self.embedded = read_embedded(where)
-
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.prepare`."""
-        return _as_input(pixels)
+        self.feed()
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.run`."""
         scores = self._serve(**{self._input: import_tensorflow().constant(tensor)})[self._output]
         return np.asarray(scores, np.float32)
-
-
-def _as_input(pixels: np.ndarray) -> np.ndarray:
-    return (pixels if pixels.ndim == 4 else pixels[None]).astype(np.float32)
 
 
 def load_saved_model(path: str | os.PathLike[str]) -> Any:

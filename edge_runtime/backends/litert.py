@@ -12,8 +12,9 @@ import numpy as np
 from ..engine import Engine
 from ..errors import ModelError
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from .base import Backend, batch_of, check_image_input, path_or_bytes
+from .base import Backend, batch_of, path_or_bytes
 from .delegates import describe, placement
+from .feeding import read_input
 from .interpreters import load_interpreter as load_interpreter
 from .interpreters import open_interpreter
 from .tflite_graph import Graph, find_heatmap
@@ -49,29 +50,27 @@ class LiteRtBackend(Backend):
                 f"found {len(inputs)} and {len(outputs)}: not an image classifier."
             )
         shape = tuple(int(n) for n in inputs[0]["shape"])
-        self.input_size = check_image_input(shape, self._where)
+        self.input = read_input(
+            tuple(int(n) for n in inputs[0]["shape_signature"]),
+            inputs[0]["dtype"], self._where, *inputs[0]["quantization"],
+        )  # fmt: skip
         self.batch = batch_of(int(inputs[0]["shape_signature"][0]))
         self.classes = int(np.prod(outputs[0]["shape"])) // shape[0]
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
-        self._table = _input_table(inputs[0], self._where)
         scale, zero_point = outputs[0]["quantization"]
         self._scale, self._zero_point = np.float32(scale), zero_point
         self.step = float(scale)
-        self._size = shape[0]
+        self._shape = shape
         self._tap: Tap | None = None
         self.embedded = read_embedded(self._where)
-
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.prepare`; quantised inputs go through a table of 256 values."""
-        values = pixels if self._table is None else np.take(self._table, pixels)
-        return values if values.ndim == 4 else values[None]
+        self.feed()
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.run`."""
-        if len(tensor) != self._size:  # only where the batch is dynamic
+        if tensor.shape != self._shape:  # only where the batch or the size is dynamic
             self._interpreter.resize_tensor_input(self._input, tensor.shape)
             self._interpreter.allocate_tensors()
-            self._size = len(tensor)
+            self._shape = tensor.shape
         return self._run(self._interpreter, tensor)
 
     @property
@@ -165,27 +164,6 @@ def check_header(path: str) -> None:
         raise ModelError(
             f"{path}: not a TFLite file (its identifier should be TFL3). Export it again."
         )
-
-
-def _input_table(details: dict[str, Any], where: str) -> np.ndarray | None:
-    """Input value of each pixel value 0..255; None when the model takes the pixels as they are.
-
-    The network's real input is 0..255, so a quantised input is pixel / scale + zero point
-    (the affine scheme of the TFLite 8-bit quantisation specification).
-    """
-    dtype = np.dtype(details["dtype"])
-    pixels = np.arange(256, dtype=np.float32)
-    if dtype == np.float32:
-        return pixels
-    if dtype not in (np.uint8, np.int8, np.int16):
-        raise ModelError(f"{where}: inputs of type {dtype} are not supported.")
-    scale, zero_point = details["quantization"]
-    if not scale:
-        raise ModelError(f"{where}: the input is {dtype} without a quantisation scale.")
-    limits = np.iinfo(dtype)
-    table = np.clip(np.round(pixels / scale) + zero_point, limits.min, limits.max).astype(dtype)
-    identity = dtype == np.uint8 and np.array_equal(table, np.arange(256))
-    return None if identity else table
 
 
 def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:

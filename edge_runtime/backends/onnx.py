@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine import Engine
-from ..errors import ModelError
+from ..errors import ModelError, UsageError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from .base import Backend, batch_of, check_image_input, path_or_bytes
+from .base import Backend, batch_of, path_or_bytes
+from .feeding import read_input
 from .onnx_session import open_session
+
+if TYPE_CHECKING:
+    from ..traits import Traits
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
+
+#: Key of the class names in files of others, and characters that they may have.
+_NAMES, _MAX_NAMES = "names", 4 << 20
 
 #: Names of the outputs: the class scores (of files exported as logits: those), the heat map.
 SCORES_NAME = "probabilities"
@@ -22,14 +30,21 @@ LOGITS_NAME = "logits"
 HEATMAP_NAME = "heatmap"
 
 #: Inputs that take pixel values, by onnxruntime's name.
-_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
 
+#: Side in pixels of the picture that a model of any size is run on to count its scores.
+_ANY_SIDE = 224
 
 OnnxTensor = tuple[str, str, list[int | str | None]]
 
 
 class OnnxBackend(Backend):
-    """An ONNX classifier: NHWC pixels 0..255 in, scores and perhaps a heat map out."""
+    """An ONNX classifier: pixels in, scores and perhaps a heat map out."""
 
     name = "onnxruntime"
 
@@ -47,32 +62,48 @@ class OnnxBackend(Backend):
         """
         where, self._engine = os.fspath(path), engine or Engine()
         self._session = open_session(path_or_bytes(where), self._engine, where)
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        self._metadata = self._session.get_modelmeta().custom_metadata_map
+        text = self._metadata.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
         self._where = where
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _DTYPES:
             raise ModelError(
                 f"{where}: expected one input of pixels ({', '.join(_DTYPES)}), "
-                f"found {[(i.name, i.type) for i in inputs]}: not a classifier of this toolkit."
+                f"found {[(i.name, i.type) for i in inputs]}: not an image classifier."
             )
-        self._input, self._dtype = inputs[0].name, _DTYPES[inputs[0].type]
-        self.input_size = check_image_input(tuple(inputs[0].shape), where)
+        self._input, dtype = inputs[0].name, np.dtype(_DTYPES[inputs[0].type])
+        self.input = read_input(tuple(inputs[0].shape), dtype, where)
         self.batch = batch_of(inputs[0].shape[0])
         self._outputs = {output.name: output for output in self._session.get_outputs()}
-        self._output = self._choose_scores()
-        shape = self._outputs[self._output].shape
-        if len(shape) != 2 or not isinstance(shape[1], int):
-            raise ModelError(f"{where}: expected scores of shape (batch, classes), found {shape}.")
-        self.classes = shape[1]
-
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """See :meth:`Backend.prepare`."""
-        return (pixels if pixels.ndim == 4 else pixels[None]).astype(self._dtype)
+        self._output, self._others = self._choose_scores()
+        self.feed()
+        self.classes = _classes(self._outputs[self._output].shape) or self._counted()
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.run`."""
-        return self._run([self._output], tensor)[0]
+        return self._run([self._output], tensor)[0].reshape(-1, self.classes)
+
+    def traits(self, labels: int | None = None) -> Traits:
+        """What the file tells a reader who knows nothing else of it.
+
+        Args:
+            labels: How many class names there are, to choose by among several outputs.
+        """
+        from ..traits import Traits
+        from .onnx_ending import onnx_ending
+
+        for name in self._others:
+            if labels is not None and labels != self.classes:
+                classes = _classes(self._outputs[name].shape)
+                if classes == labels:
+                    self._others[self._others.index(name)] = self._output
+                    self._output, self.classes = name, classes
+        notes = {"output": f"output {self._output!r}"} if len(self._outputs) > 1 else {}
+        if self._others:
+            notes["output"] += f" (not {', '.join(map(repr, self._others))})"
+        ending = onnx_ending(self._where, self._output)
+        return Traits(self.input, self.classes, ending, notes=notes, **_stated(self._metadata))
 
     @property
     def heatmap(self) -> HeatmapSpec | None:
@@ -97,7 +128,7 @@ class OnnxBackend(Backend):
             )
         tensor = self.filled(self.prepare(pixels))
         scores, maps = self._run([self._output, spec.output], tensor)
-        return scores[0], maps[0]
+        return scores.reshape(-1, self.classes)[0], maps[0]
 
     def tensors(self) -> tuple[list[OnnxTensor], list[OnnxTensor]]:
         """Inputs and outputs, each as its name, type and shape (names for dynamic dimensions)."""
@@ -119,11 +150,98 @@ class OnnxBackend(Backend):
             "provider_options": self._session.get_provider_options(),
         }
 
-    def _choose_scores(self) -> str:
+    def _choose_scores(self) -> tuple[str, list[str]]:
+        """The output with the scores, and others of such a shape.
+
+        Files of edge-export name theirs. Of the outputs of others it is the first that holds one
+        row of numbers for each photo: what a model gives beside its scores (feature maps, the number
+        of the best class) has another shape or type.
+        """
         kind = None if self.embedded is None else self.embedded.output.kind
         names = (SCORES_NAME, LOGITS_NAME) if kind != "logits" else (LOGITS_NAME, SCORES_NAME)
-        return next((name for name in names if name in self._outputs), next(iter(self._outputs)))
+        found = [
+            name
+            for name, output in self._outputs.items()
+            if output.type in ("tensor(float)", "tensor(float16)", "tensor(double)")
+            and _classes(output.shape) != 1
+        ]
+        if not found:
+            shapes = {name: (o.type, o.shape) for name, o in self._outputs.items()}
+            raise ModelError(
+                f"{self._where}: expected scores of shape (batch, classes), found {shapes}: not an "
+                "image classifier."
+            )
+        chosen = next((name for name in names if name in found), found[0])
+        return chosen, [name for name in found if name != chosen]
+
+    def _counted(self) -> int:
+        """Number of scores of a model whose output has no fixed shape: it is run once."""
+        for layout in self.input.layouts:
+            shape = [n or 1 for n in self.input.shape]
+            for place in (1, 2) if layout == "NHWC" else (2, 3):
+                shape[place] = self.input.shape[place] or _ANY_SIDE
+            shape[3 if layout == "NHWC" else 1] = self.input.channels(layout)
+            try:
+                (scores,) = self._run([self._output], np.zeros(shape, self.input.dtype))
+                break
+            except ModelError:
+                if layout == self.input.layouts[-1]:
+                    raise
+        found = _classes(scores.shape)
+        if found is None or scores.size != shape[0] * found:
+            raise ModelError(
+                f"{self._where}: expected scores of shape (batch, classes), found {scores.shape}: not "
+                "an image classifier."
+            )
+        return found
 
     def _run(self, outputs: list[str], tensor: np.ndarray) -> list[np.ndarray]:
-        found = self._session.run(outputs, {self._input: tensor})
+        try:
+            found = self._session.run(outputs, {self._input: tensor})
+        except Exception as error:  # onnxruntime's own, as above
+            raise ModelError(f"{self._where}: cannot be run ({first_line(error)}).") from error
         return [array.astype(np.float32, copy=False) for array in found]
+
+
+def _stated(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Labels of ``metadata_props``, by the key that Ultralytics' exports and their readers use.
+
+    Its value is a Python literal, an index to each name. What such files say of normalisation is in
+    no key, so it is not read.
+
+    Returns:
+        Arguments of :class:`~edge_runtime.traits.Traits`.
+    """
+    from ..settings import ModelSettings
+
+    text = metadata.get(_NAMES)
+    if text is None or len(text) > _MAX_NAMES:
+        return {}
+    import ast
+
+    try:
+        names = ast.literal_eval(text)
+        if not isinstance(names, (dict, list, tuple)):
+            raise TypeError(type(names).__name__)
+        labels = ModelSettings(labels=tuple(str(names[index]) for index in range(len(names))))
+    except (
+        ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError, UsageError,
+    ) as error:  # fmt: skip
+        return {"complaint": f"{_NAMES!r} is no list of class names ({first_line(error)})."}
+    return {"settings": labels, "labels_file": f"{_NAMES} in metadata_props"}
+
+
+def _classes(shape: Sequence[int | str | None]) -> int | None:
+    """Number of scores of an output (n, classes), (n, classes, 1, 1) or (classes,).
+
+    Returns:
+        None where the shape does not tell; 1 where it is another kind of output.
+    """
+    behind = [n for n in shape[1:] if n != 1] if len(shape) > 1 else list(shape)
+    if not shape or len(behind) > 1:
+        # Several dimensions without a size may be 1 but for one.
+        fixed = [n for n in behind if isinstance(n, int) and n > 0]
+        return 1 if not shape or len(fixed) > 1 or len(fixed) == len(behind) else None
+    if not behind:
+        return 1
+    return behind[0] if isinstance(behind[0], int) and behind[0] > 0 else None

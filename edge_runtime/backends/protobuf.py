@@ -85,9 +85,18 @@ def text(value: int | memoryview) -> str:
     Raises:
         ModelError: The field is a number.
     """
+    return bytes(contents(value)).decode(errors="replace")
+
+
+def contents(value: int | memoryview) -> memoryview:
+    """A field that holds text, a message or packed numbers.
+
+    Raises:
+        ModelError: The field is a number.
+    """
     if isinstance(value, int):
-        raise ModelError("damaged: a number stands where a protocol buffer should have text.")
-    return bytes(value).decode(errors="replace")
+        raise ModelError("damaged: a number stands where a protocol buffer should have contents.")
+    return value
 
 
 def _varint(view: memoryview, place: int) -> tuple[int, int]:

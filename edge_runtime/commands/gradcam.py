@@ -13,6 +13,7 @@ from .options import model_options
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..settings import ModelSettings
 
 
 @click.command(
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 @click.argument("photo", metavar="PHOTO")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG file to write.")
 @click.option(
-    "--class", "class_name", metavar="NAME", help="Class to explain. Default: the answer."
+    "--class",
+    "class_name",
+    metavar="NAME",
+    help="Class to explain, by name or #index. Default: the answer.",
 )
 @click.option(
     "--layer",
@@ -35,6 +39,7 @@ def gradcam(
     model: str,
     fmt: str | None,
     engine: Engine,
+    settings: ModelSettings | None,
     photo: str,
     out: str,
     class_name: str | None,
@@ -60,7 +65,7 @@ def gradcam(
     if os.path.isdir(photo):
         raise UsageError(f"{photo}: is a folder; one photo was expected.")
     refuse_existing(out, overwrite)
-    explainer = open_explainer(model, fmt, layer, engine=engine, probe=True)
+    explainer = open_explainer(model, fmt, layer, engine=engine, settings=settings, probe=True)
     found = explainer.explain(photo, class_name)
     with open(photo, "rb") as stream:  # as bytes: what its name says was warned of already
         picture = load_upright(stream.read())

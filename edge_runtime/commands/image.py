@@ -15,6 +15,7 @@ from .options import format_answer, model_options
 if TYPE_CHECKING:
     from ..engine import Engine
     from ..prediction import Prediction
+    from ..settings import ModelSettings
 
 
 @click.command(
@@ -31,6 +32,7 @@ def image(
     model: str,
     fmt: str | None,
     engine: Engine,
+    settings: ModelSettings | None,
     paths: tuple[str, ...],
     top_k: int,
     as_json: bool,
@@ -43,7 +45,7 @@ def image(
     photos = list(expand(paths))
     from ..classifier import Classifier
 
-    classifier = Classifier.open(model, fmt, engine=engine, probe=True)
+    classifier = Classifier.open(model, fmt, engine=engine, settings=settings, probe=True)
     failed = 0
     for path in photos:
         prediction = classifier.try_classify(path, top_k)

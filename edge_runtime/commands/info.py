@@ -8,9 +8,11 @@ import click
 
 from ..console import EdgeCommand, json_option, print_json
 from .engine_options import engine_options
+from .settings_options import settings_options
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..settings import ModelSettings
 
 
 @click.command(cls=EdgeCommand, example="edge-classify info bundle")
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."
 )
+@settings_options
 @engine_options
 @json_option()
-def info(model: str, fmt: str | None, engine: Engine, as_json: bool) -> None:
+def info(
+    model: str, fmt: str | None, engine: Engine, settings: ModelSettings | None, as_json: bool
+) -> None:
     """Show what a model says about itself.
 
     MODEL is a bundle, a .tflite or .onnx file, a SavedModel or a run directory: its classes and
@@ -31,7 +36,7 @@ def info(model: str, fmt: str | None, engine: Engine, as_json: bool) -> None:
     from ..inspection import inspect_model
     from ..inspection_text import format_inspection
 
-    report = inspect_model(model, fmt, engine)
+    report = inspect_model(model, fmt, settings, engine)
     if as_json:
         print_json(report)
     else:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from .engine_options import engine_options
+from .settings_options import settings_options
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
 
 def model_options(function: click.decorators.FC) -> click.decorators.FC:
-    """``--model``, ``--format``, and those of :func:`engine_options`."""
+    """``--model``, ``--format``, and those of :func:`engine_options` and `settings_options`."""
+    function = settings_options(function)
     function = engine_options(function)
     function = click.option(
         "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."

@@ -12,6 +12,7 @@ from .options import format_answer, model_options
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..settings import ModelSettings
 
 _log = logging.getLogger("edge_runtime")
 
@@ -34,6 +35,7 @@ def stream(
     model: str,
     fmt: str | None,
     engine: Engine,
+    settings: ModelSettings | None,
     source: str,
     max_frames: int | None,
     top_k: int,
@@ -49,7 +51,7 @@ def stream(
     from ..sources import FrameSource
     from ..stream import Window, classify_frames
 
-    classifier = Classifier.open(model, fmt, engine=engine, probe=True)
+    classifier = Classifier.open(model, fmt, engine=engine, settings=settings, probe=True)
     view = Window() if window else None
     count = 0
     try:

@@ -107,7 +107,7 @@ def test_link_that_leaves_the_folder(bundle: Path, tmp_path: Path) -> None:
         ({"class_names": ["a", "a"]}, "twice"),
         ({"class_names": "abc"}, "list of names"),
         ({"input": {"width": 32}}, "height"),
-        ({"input": {"width": 32, "height": 32, "layout": "NCHW"}}, "layout"),
+        ({"input": {"width": 32, "height": 32, "layout": "CHWN"}}, "layout"),
         ({"preprocess": {"fit": "x", "kernel": "bilinear"}}, "fit"),
         ({"output": {"kind": "logits", "temperature": -1}}, "temperature"),
         ({"output": {"kind": "guesses"}}, "kind"),

@@ -129,7 +129,7 @@ def test_file_without_description(color_models: ColorModels, tmp_path: Path) -> 
     file = tmp_path / "bare.tflite"
     file.write_bytes(data[: data.index(b"PK\x03\x04")])
     assert EMBEDDED_NAME.encode() not in file.read_bytes()
-    with pytest.raises(ModelError, match="carries no labels"):
+    with pytest.raises(ModelError, match=r"Missing: --labels FILE.*--normalization"):
         Classifier.open(file)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from color_model import ColorModels, paint
+from foreign_models import onnx, write_labels
 
 #: Packages outside the standard library that may be loaded, and who loads them.
 ALWAYS = {"edge_runtime", "numpy", "PIL", "click", "colorama"}
@@ -80,8 +81,33 @@ def test_heat_map(color_models: ColorModels, tmp_path: Path, form: str) -> None:
     assert loaded - ALWAYS <= INTERPRETER["tflite"]
 
 
-def test_info_of_a_tflite_file_needs_no_interpreter(color_models: ColorModels) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_model_of_others(tmp_path: Path, beside: bool) -> None:
+    """YAML is loaded where one lies beside the model, and for nothing else."""
+    model = onnx(tmp_path / "m.onnx")
+    labels, photo = write_labels(tmp_path), paint(tmp_path / "p.png", (255, 0, 0))
+    given = [] if beside else ["--labels", str(labels), "--normalization", "unit"]
+    if beside:
+        (tmp_path / "m.yaml").write_text("labels: labels.txt\nnormalization: unit\n")
+    code = (
+        "from edge_runtime.cli import cli\n"
+        f"cli(['image', '--model', {str(model)!r}, {str(photo)!r}, *{given!r}])"
+    )
+    loaded = loaded_by(code) - {"_yaml"}
+    assert loaded & {"yaml"} == ({"yaml"} if beside else set())
+    assert loaded - {"yaml"} - ALWAYS <= {"onnxruntime", "flatbuffers", "packaging"}
+
+
+def test_info_of_a_tflite_file_needs_no_interpreter(
+    color_models: ColorModels, tmp_path: Path
+) -> None:
+    """Not even of others, where the graph tells what its scores are."""
     code = f"from edge_runtime.cli import cli\ncli(['info', {str(color_models.tflite)!r}])"
+    assert loaded_by(code) <= ALWAYS
+    content = color_models.tflite.read_bytes()
+    (tmp_path / "bare.tflite").write_bytes(content[: content.index(b"PK\x03\x04")])
+    (tmp_path / "bare.json").write_text('{"labels": ["a", "b", "c"], "normalization": "raw"}')
+    code = f"from edge_runtime.cli import cli\ncli(['info', {str(tmp_path / 'bare.tflite')!r}])"
     assert loaded_by(code) <= ALWAYS
 
 

@@ -1,0 +1,134 @@
+"""Options that say of a model what it does not say itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, cast
+
+import click
+
+from ..settings import NORMALIZATIONS, ModelSettings
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    from ..sidecar import parse_numbers
+
+    return _parsed(parse_numbers, value)
+
+
+def _size(_: click.Context, __: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    from ..sidecar import parse_size
+
+    return _parsed(parse_size, value)
+
+
+def _parsed(parse: Callable[[Any], Any], value: str) -> Any:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _choice(*values: str) -> click.Choice[str]:
+    return click.Choice(values, case_sensitive=False)
+
+
+#: Declarations of the options; the second is the field of ModelSettings.
+_OPTIONS: tuple[tuple[tuple[str, str], dict[str, Any]], ...] = (
+    (
+        ("--labels", "labels"),
+        {"metavar": "FILE", "help": "Class names of a model that has none, one a line."},
+    ),
+    (
+        ("--normalization", "normalization"),
+        {
+            "type": _choice(*NORMALIZATIONS),
+            "help": "What a model of others takes for pixels: raw (0 to 255), unit (0 to 1), "
+            "symmetric (-1 to 1), imagenet (mean and deviation of ImageNet).",
+        },
+    ),
+    (
+        ("--mean", "mean"),
+        {
+            "callback": _numbers,
+            "metavar": "N[,N,N]",
+            "help": "In its place: what is subtracted from pixel values 0 to 255.",
+        },
+    ),
+    (
+        ("--std", "std"),
+        {"callback": _numbers, "metavar": "N[,N,N]", "help": "What the rest is divided by."},
+    ),
+    (
+        ("--layout", "layout"),
+        {
+            "type": _choice("NHWC", "NCHW"),
+            "metavar": "[NHWC|NCHW]",  # click would write them small
+            "help": "Order of the input's dimensions. Default: found in its shape.",
+        },
+    ),
+    (
+        ("--channel-order", "color"),
+        {
+            "type": _choice("RGB", "BGR"),
+            "metavar": "[RGB|BGR]",
+            "help": "Order of its colours. Default: RGB.",
+        },
+    ),
+    (
+        ("--fit", "fit"),
+        {
+            "type": _choice("crop", "stretch", "pad"),
+            "help": "How a photo is brought to the input's shape. Default: crop.",
+        },
+    ),
+    (
+        ("--kernel", "kernel"),
+        {"type": _choice("bilinear", "bicubic"), "help": "How it is resized. Default: bilinear."},
+    ),
+    (
+        ("--output-kind", "output"),
+        {
+            "type": _choice("probabilities", "logits"),
+            "help": "What its scores are. Default: found in the graph.",
+        },
+    ),
+    (
+        ("--input-size", "size"),
+        {"callback": _size, "metavar": "WxH", "help": "Pixels, of a model that takes any size."},
+    ),
+)
+
+
+def settings_options(function: click.decorators.FC) -> click.decorators.FC:
+    """``--labels``, ``--normalization`` and so on, given to the command as ``settings``.
+
+    The command gets a :class:`~edge_runtime.settings.ModelSettings`, or None without any of them.
+    """
+    inner = cast("Callable[..., Any]", function)
+
+    @functools.wraps(inner)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        values = {field: kwargs.pop(field) for (_, field), _ in _OPTIONS}
+        return inner(*args, settings=_settings(values), **kwargs)
+
+    wrapped: Callable[..., Any] = command
+    for names, attributes in reversed(_OPTIONS):
+        wrapped = click.option(*names, **attributes)(wrapped)
+    return cast("click.decorators.FC", wrapped)
+
+
+def _settings(values: dict[str, Any]) -> ModelSettings | None:
+    given = {field: value for field, value in values.items() if value is not None}
+    if not given:
+        return None
+    if "labels" in given:
+        from ..sidecar import read_labels
+
+        given["labels"] = read_labels(given["labels"])
+    return ModelSettings(**given)

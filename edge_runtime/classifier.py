@@ -39,9 +39,9 @@ class Classifier:
 
     Several threads may share a Classifier: each decodes its own photos, and a lock lets one of them
     at a time use the interpreter, so more threads of yours hide the decoding but do not infer
-    faster; :meth:`classify_many` does the same by itself. Not to be used in a forked process: an
-    interpreter's threads do not survive ``os.fork``. Open the model in the child instead, as
-    ``multiprocessing`` with the start method ``spawn`` makes you do anyway.
+    faster; :meth:`classify_many` does the same by itself. Open the model in each process: an
+    interpreter's threads do not survive ``os.fork``, so that a forked copy infers on one thread at
+    best, and hangs if another thread was in an inference at that moment.
 
     Attributes:
         info: Class names, preprocessing, output.
@@ -80,8 +80,7 @@ class Classifier:
             )
         self.info, self.format = info, fmt
         self._backend: Backend | None = backend
-        self._where, self._process = where, os.getpid()
-        self._interpreter = Lock()
+        self._where, self._interpreter = where, Lock()
 
     @classmethod
     def open(
@@ -138,15 +137,10 @@ class Classifier:
         """The interpreter that holds the model.
 
         Raises:
-            UsageError: The classifier was closed, or belongs to another process.
+            UsageError: The classifier was closed.
         """
         if self._backend is None:
             raise UsageError(f"{self._where}: its classifier was closed. Open the model again.")
-        if self._process != os.getpid():
-            raise UsageError(
-                f"{self._where}: opened by process {self._process}, and an interpreter does not "
-                "survive a fork. Open the model in each process."
-            )
         return self._backend
 
     def pixels(self, photo: Photo, roi: Roi | None = None) -> np.ndarray:

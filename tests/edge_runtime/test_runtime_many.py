@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -252,7 +254,7 @@ def test_batch_that_the_model_does_not_take(
 ) -> None:
     with Classifier.open(color_models.tflite) as classifier:
         monkeypatch.setattr(classifier.backend, "batch", 1)
-        with pytest.raises(UsageError, match="takes 1 a run.*--batch 8"):
+        with pytest.raises(UsageError, match=r"takes 1 a run.*--batch 8"):
             classifier.classify_many(photos, batch=8)
         with pytest.raises(UsageError, match="expected 1 or more"):
             classifier.classify_many(photos, batch=0)
@@ -292,7 +294,7 @@ def test_after_closing(color_models: ColorModels, photos: list[Path]) -> None:
         lambda: classifier.explain(photos[0]),
         lambda: list(answers),
     ):
-        with pytest.raises(UsageError, match="closed. Open the model again"):
+        with pytest.raises(UsageError, match=r"closed\. Open the model again"):
             use()
 
 
@@ -308,14 +310,20 @@ def test_closing_releases_the_file(color_models: ColorModels) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_gets_an_error_instead_of_a_hang(
-    color_models: ColorModels, photos: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seen from the parent: another process id is all that a child differs in."""
-    classifier = Classifier.open(color_models.tflite)
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    with pytest.raises(UsageError, match="does not survive a fork"):
-        classifier.classify(photos[0])
+def test_a_forked_copy_answers(color_models: ColorModels, photos: list[Path]) -> None:
+    """Not promised by the interpreters, so the docstring advises against it; it is no hang."""
+    code = (
+        "import os, sys\n"
+        "from edge_runtime import Classifier\n"
+        "classifier = Classifier.open(sys.argv[1], threads=2)\n"
+        "classifier.classify(sys.argv[2])\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(classifier.classify(sys.argv[2]).label != 'red')\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    command = [sys.executable, "-c", code, str(color_models.tflite), str(photos[0])]
+    assert subprocess.run(command, timeout=SOON, check=False).returncode == 0
 
 
 def test_classify_raises_what_classify_many_tells(color_models: ColorModels) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import zipfile
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,6 @@ from ..errors import MissingComponent, ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from ..quiet import quiet_stderr
 from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
-from .tflite_graph import Graph, find_heatmap
-from .tflite_tensor import dequantized
 
 #: Module, name shown to the user; tried in this order.
 _INTERPRETERS = (
@@ -85,7 +83,11 @@ class LiteRtBackend(Backend):
         self.step = float(scale)
         self._size = shape[0]
         self._tap: Tap | None = None
-        self.embedded = read_embedded(self._where)
+
+    @cached_property
+    def embedded(self) -> ModelInfo | None:  # type: ignore[override]  # read where it is asked for
+        """See :attr:`Backend.embedded`; a bundle's manifest says the same, and is read anyway."""
+        return read_embedded(self._where)
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.prepare`; quantised inputs go through a table of 256 values."""
@@ -106,6 +108,8 @@ class LiteRtBackend(Backend):
         named = self._named_heatmap()
         if named is not None:
             return named
+        from .tflite_graph import find_heatmap
+
         with open(self._where, "rb") as stream:
             return find_heatmap(stream.read(), self._where)
 
@@ -148,6 +152,8 @@ class Tap:
         Raises:
             ModelError: It has no feature map in front of a pooling and a linear layer.
         """
+        from .tflite_graph import Graph
+
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
         head = graph.head(named)
@@ -162,6 +168,8 @@ class Tap:
 
     def maps(self) -> np.ndarray:
         """Maps of the first photo of the latest run, float32 (h, w, classes): relu(F W) / (h w)."""
+        from .tflite_tensor import dequantized
+
         stored = self.interpreter.get_tensor(self._features)[:1]
         features = dequantized(stored, self._tensor)[0]
         height, width, _ = features.shape
@@ -240,6 +248,8 @@ def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
     Returns:
         The description; None if the file carries none.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(EMBEDDED_NAME)

@@ -27,10 +27,10 @@ from .opening import open_model
 from .pipeline import Decoded, classify_in_order, decode, infer, run_size
 from .postprocess import probabilities, top_k
 from .prediction import Prediction, predict
-from .preprocess import Photo, Roi, preprocess
 
 if TYPE_CHECKING:
     from .heatmap import Explanation
+    from .preprocess import Photo, Roi
     from .settings import ModelSettings
 
 
@@ -145,6 +145,8 @@ class Classifier:
 
     def pixels(self, photo: Photo, roi: Roi | None = None) -> np.ndarray:
         """The network's input for a photo: uint8 (height, width, 3) RGB."""
+        from .preprocess import preprocess
+
         return preprocess(photo, self.info.preprocess, roi)
 
     def scores(self, photo: Photo) -> np.ndarray:

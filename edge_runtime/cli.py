@@ -20,7 +20,11 @@ gc.set_threshold(50_000, 20, 20)
 _COMMANDS = ("image", "stream", "gradcam", "info", "selftest")
 
 
-@click.group(cls=EdgeGroup, commands=LazyCommands("edge_runtime.commands", *_COMMANDS))
+@click.group(
+    cls=EdgeGroup,
+    commands=LazyCommands("edge_runtime.commands", *_COMMANDS),
+    quick_exit=True,
+)
 @version_option("edge-classify")
 def cli() -> None:
     """Classify photos and camera streams on a small board."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from .backends.base import Backend, default_threads
 from .errors import ImageError, UsageError
 from .manifest import PreprocessSpec
 from .prediction import Prediction
-from .preprocess import Photo, Roi, describe, preprocess
+
+if TYPE_CHECKING:
+    from .preprocess import Photo, Roi
 
 #: Photos that are decoded ahead beside those that the threads work on: enough that one which takes
 #: long to decode is not felt, and at 224 pixels 0.6 MB each in float32.
@@ -43,6 +45,8 @@ def decode(
     photo: Photo, backend: Backend, spec: PreprocessSpec, roi: Roi | None, explain: bool
 ) -> Decoded:
     """From a photo to what :func:`infer` takes; on any thread."""
+    from .preprocess import describe, preprocess  # imported while the model was loaded
+
     start = time.perf_counter()
     path = describe(photo)
     try:

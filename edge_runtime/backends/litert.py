@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import MissingComponent, ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
+from ..meanwhile import photo_modules_imported
 from ..quiet import quiet_stderr
 from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
 
@@ -192,7 +193,8 @@ def open_interpreter(model: str | bytes, threads: int, where: str) -> tuple[Any,
     interpreter_class, name = load_interpreter()
     source = {"model_path" if isinstance(model, str) else "model_content": model}
     try:
-        with quiet_stderr():  # it announces its delegate at every start
+        # It announces its delegate at every start.
+        with quiet_stderr(), photo_modules_imported():
             interpreter = interpreter_class(**source, num_threads=threads)
             interpreter.allocate_tensors()
     except SystemError as error:  # how tflite-runtime meets a numpy it was not built for

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
+from ..meanwhile import photo_modules_imported
 from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
 
 #: Key of the description in ``metadata_props``.
@@ -51,9 +52,10 @@ class OnnxBackend(Backend):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                path_or_bytes(where), options, providers=["CPUExecutionProvider"]
-            )
+            with photo_modules_imported():
+                self._session = onnxruntime.InferenceSession(
+                    path_or_bytes(where), options, providers=["CPUExecutionProvider"]
+                )
         except Exception as error:  # onnxruntime's own exceptions share no public base class
             raise ModelError(
                 f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."

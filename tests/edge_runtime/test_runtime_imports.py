@@ -41,7 +41,7 @@ COLD = {
 #: OpenSSL, 3 MB) or loads many others. What numpy, Pillow and the interpreter load anyway is free.
 DEAR = {
     "asyncio", "concurrent.futures", "csv", "hashlib", "http", "importlib.metadata",
-    "importlib.resources", "multiprocessing", "shutil", "sqlite3", "ssl", "subprocess", "tempfile",
+    "importlib.resources", "multiprocessing", "shutil", "sqlite3", "ssl", "tempfile",
     "unittest", "urllib.request", "xml", "zipfile",
 }  # fmt: skip
 

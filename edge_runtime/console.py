@@ -7,14 +7,18 @@ toolkit's errors; :class:`EdgeGroup` turns them into a message and the exit code
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import importlib
 import json
 import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import click
@@ -92,6 +96,18 @@ class EdgeGroup(click.Group):
 
     command_class = EdgeCommand
 
+    def __init__(self, *args: Any, quick_exit: bool = False, **kwargs: Any) -> None:
+        """Make a group.
+
+        Args:
+            args: As for click.
+            quick_exit: Whether the process may end without taking Python apart, which costs a
+                small board as much as several photos. Only for commands that leave nothing open.
+            kwargs: As for click.
+        """
+        super().__init__(*args, **kwargs)
+        self.quick_exit = quick_exit
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader that has seen enough (`... | head`) is no failure."""
         try:
@@ -108,7 +124,10 @@ class EdgeGroup(click.Group):
             return super().main(args, prog_name, standalone_mode=False, **extra)
         _start_logging()
         _install_sigterm()
-        sys.exit(self._run(args, prog_name, **extra))
+        code = self._run(args, prog_name, **extra)
+        if self.quick_exit and args is None:  # started as a program, not by another
+            code = _exit_quickly(code)
+        sys.exit(code)
 
     def _run(self, args: Any, prog_name: Any, **extra: Any) -> int:
         arguments = sys.argv if args is None else args
@@ -132,6 +151,55 @@ class EdgeGroup(click.Group):
             if failure is not None:
                 return _fail(str(failure), failure.exit_code)
             return _unexpected(error, verbose)
+
+
+def _exit_quickly(code: int) -> int:
+    """End the process, with all that a normal end does for the user; return if it has to be one."""
+    others = [t for t in threading.enumerate() if t is not threading.current_thread()]
+    watched = sys.gettrace() or sys.getprofile() or sys.flags.inspect
+    if watched or not all(thread.daemon for thread in others):
+        return code
+    atexit._run_exitfuncs()  # removes temporary folders, flushes logs
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # started without it
+                stream.flush()
+        except BrokenPipeError:
+            continue
+        except OSError as error:
+            code = code or _fail(str(system_failure(error) or error), 6)
+    os._exit(code)
+
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """Commands of a group by name, each imported when it is asked for.
+
+    A command ``name`` is the object ``name`` of the module ``name`` in a package.
+    """
+
+    def __init__(self, package: str, *names: str) -> None:
+        """Know the commands of a package by their names."""
+        self._package = package
+        self._commands: dict[str, click.Command | None] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._commands[name]
+        if command is None:
+            module = importlib.import_module(f"{self._package}.{name}")
+            command = self._commands[name] = getattr(module, name)
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
 
 
 def _unexpected(error: Exception, verbose: bool) -> int:

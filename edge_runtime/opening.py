@@ -11,7 +11,6 @@ from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import ModelInfo, check_format
-from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings, Stated, refuse_contradictions
 
 #: Endings of the name of a file beside a model, in the order in which they are looked for.
@@ -67,16 +66,20 @@ def open_model(
     if fmt is not None:
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
-    if root.is_dir() and looks_like_run(root):
-        run = RunDir.open(root)
-        refuse_contradictions(stated, run.info, where)
-        return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
-    if root.name == MODEL and looks_like_run(root.parent):
-        return open_model(root.parent, None, engine, settings, probe)
+    if root.is_dir() or root.suffix == ".keras":
+        from .rundir import MODEL, RunDir, looks_like_run
+
+        if root.is_dir() and looks_like_run(root):
+            run = RunDir.open(root)
+            refuse_contradictions(stated, run.info, where)
+            return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
+        if root.name == MODEL and looks_like_run(root.parent):
+            return open_model(root.parent, None, engine, settings, probe)
     backend = open_backend(root, engine=_probed(root, engine) if probe else engine)
     stated = stated_by(settings, root)
     if backend.embedded is not None:
         refuse_contradictions(stated, backend.embedded, where)
+        backend.feed(backend.embedded.input)
         return Opened(backend, backend.embedded, _format_of(root), where)
     from .foreign import describe
     from .traits import traits_of

@@ -1,15 +1,20 @@
 """What does ``edge-classify image`` cost over a bare script, from start to answer?
 
-Run ``python -m benchmarks.perf.startup BUNDLE [PHOTO]``. The installed command and
-bare_classify.py classify the same photo with the same TFLite file, in turns, each run a process
-of its own. Printed: milliseconds from start to exit and peak memory of each, as median and range,
-and the ratios command / script of the pairs.
+Run ``python -m benchmarks.perf.startup BUNDLE [PHOTO]``. The installed command and a bare script
+(bare_classify.py, bare_classify_onnx.py) classify the same photo with the same file, in turns,
+each run a process of its own. Printed for each format: milliseconds from start to exit and peak
+memory of both, as median and range, and the ratios command / script of the pairs. Exit code 4 if
+the median of a ratio is above ``--most``.
+
+Python may keep compiled modules, as it does for an installed package: a start that compiles them
+again (``PYTHONDONTWRITEBYTECODE`` and an editable installation) is nobody's on a board.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -18,9 +23,26 @@ from pathlib import Path
 
 import click
 
-from benchmarks.perf.common import HERE, command, first_photo, print_machine, shared_option, spread
+from benchmarks.perf.common import (
+    EXIT_CHECK_FAILED,
+    HERE,
+    command,
+    first_photo,
+    print_machine,
+    shared_option,
+    spread,
+)
 from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import LABELS_NAME
+
+_SCRIPTS = {".tflite": "bare_classify.py", ".onnx": "bare_classify_onnx.py"}
+
+#: As on a board where nobody set them.
+_ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+}
 
 
 @dataclass(frozen=True)
@@ -33,21 +55,47 @@ class _Run:
 @click.command()
 @click.argument("bundle")
 @click.argument("photo", required=False)
-@click.option("--format", "fmt", default="tflite-fp32", show_default=True, help="A TFLite one.")
+@click.option(
+    "--formats",
+    default="tflite-int8,tflite-fp32,onnx-fp32",
+    show_default=True,
+    help="Artifacts of the bundle; int8 TFLite ones with uint8 input.",
+)
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--runs", default=21, show_default=True, type=click.IntRange(1))
+@click.option("--runs", default=21, show_default=True, type=click.IntRange(1), help="Pairs.")
+@click.option("--most", default=1.15, show_default=True, help="Time and memory over the script's.")
 @shared_option()
-def main(bundle: str, photo: str | None, fmt: str, threads: int, runs: int, shared: Path) -> None:
-    """Compare start-to-answer time and memory with a bare script's."""
+def main(
+    bundle: str, photo: str | None, formats: str, threads: int, runs: int, most: float, shared: Path
+) -> None:
+    """Compare start-to-exit time and memory with a bare script's."""
     print_machine()
     photo = photo or first_photo(shared)
+    failed = False
+    for fmt in formats.split(","):
+        ours, bare = _commands(bundle, fmt, threads, photo)
+        _measure(ours), _measure(bare)  # fill the file cache, and that of checksums
+        pairs = _pairs(ours, bare, runs)
+        _check_same_answer(*pairs[0])
+        failed |= not _report(f"{fmt}, {threads} threads, {photo}", pairs, most)
+    if failed:
+        click.echo(f"above {most}", err=True)
+        raise SystemExit(EXIT_CHECK_FAILED)
+
+
+def _commands(bundle: str, fmt: str, threads: int, photo: str) -> tuple[list[str], list[str]]:
     opened = Bundle.open(bundle)
     _, model = opened.file(fmt)
+    if model.suffix not in _SCRIPTS:
+        raise click.UsageError(f"{fmt}: there is no bare script for it.")
     ours = [command("edge-classify"), "image", "--model", bundle, "--format", fmt]
     ours += ["--threads", str(threads), "--json", photo]
-    bare = [sys.executable, str(HERE / "bare_classify.py"), os.fspath(model)]
-    bare += [os.fspath(opened.path / LABELS_NAME), str(threads), photo]
-    _measure(ours), _measure(bare)  # fill the file cache
+    bare = [sys.executable, str(HERE / _SCRIPTS[model.suffix]), os.fspath(model)]
+    return ours, [*bare, os.fspath(opened.path / LABELS_NAME), str(threads), photo]
+
+
+def _pairs(ours: list[str], bare: list[str], runs: int) -> list[tuple[_Run, _Run]]:
+    """Runs of both, in turns, each of them first every second time."""
     pairs = []
     for number in range(runs):
         if number % 2:
@@ -55,8 +103,12 @@ def main(bundle: str, photo: str | None, fmt: str, threads: int, runs: int, shar
             pairs.append((_measure(ours), second))
         else:
             pairs.append((_measure(ours), _measure(bare)))
-    _check_same_answer(*pairs[0])
-    click.echo(f"{fmt}, {threads} threads, {photo}; {runs} pairs; median (smallest to largest)")
+    return pairs
+
+
+def _report(title: str, pairs: list[tuple[_Run, _Run]], most: float) -> bool:
+    """Print the figures; whether both ratios are small enough."""
+    click.echo(f"{title}; {len(pairs)} pairs; median (smallest to largest)")
     for name, column in zip(
         ("edge-classify", "bare script"), zip(*pairs, strict=True), strict=True
     ):
@@ -65,6 +117,7 @@ def main(bundle: str, photo: str | None, fmt: str, threads: int, runs: int, shar
     times = [ours.milliseconds / bare.milliseconds for ours, bare in pairs]
     sizes = [ours.megabytes / bare.megabytes for ours, bare in pairs]
     click.echo(f"{'ratio':14} time {spread(times)}  memory {spread(sizes)}")
+    return bool(max(statistics.median(times), statistics.median(sizes)) <= most)
 
 
 def _measure(arguments: list[str]) -> _Run:
@@ -74,7 +127,9 @@ def _measure(arguments: list[str]) -> _Run:
     kept small: neither numpy nor an interpreter is loaded here.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_ENVIRONMENT
+    )
     stdout = "" if process.stdout is None else process.stdout.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     end = time.perf_counter()

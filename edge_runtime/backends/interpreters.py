@@ -24,6 +24,7 @@ from ..errors import (
     first_line,
     missing_package,
 )
+from ..meanwhile import photo_modules_imported
 from ..quiet import quiet_stderr
 from .base import default_threads
 from .delegates import EDGETPU_OPERATOR, Delegate, load_delegate, parse_delegate
@@ -199,8 +200,8 @@ def _load(
     options = load_delegate(delegate, module, label(name), model, where)
     source = {"model_path" if isinstance(model, str) else "model_content": model}
     try:
-        with quiet_stderr(), warnings.catch_warnings():  # it announces its delegate, its end
-            warnings.simplefilter("ignore")
+        with quiet_stderr(), photo_modules_imported(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it announces its delegate, and its end
             interpreter = module.Interpreter(**source, num_threads=threads, **options)
             interpreter.allocate_tensors()
     except SystemError as error:  # how tflite-runtime meets a numpy it was not built for

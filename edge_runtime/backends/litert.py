@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,9 @@ from ..errors import ModelError
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from .base import Backend, batch_of, path_or_bytes
 from .delegates import describe, placement
-from .feeding import read_input
+from .feeding import read_input, usual_spec
 from .interpreters import load_interpreter as load_interpreter
 from .interpreters import open_interpreter
-from .tflite_graph import Graph, find_heatmap
-from .tflite_tensor import dequantized
 
 _IDENTIFIER = b"TFL3"
 
@@ -62,8 +60,12 @@ class LiteRtBackend(Backend):
         self.step = float(scale)
         self._shape = shape
         self._tap: Tap | None = None
-        self.embedded = read_embedded(self._where)
-        self.feed()
+        self.feed(usual_spec(self.input))
+
+    @cached_property
+    def embedded(self) -> ModelInfo | None:  # type: ignore[override]  # read where it is asked for
+        """See :attr:`Backend.embedded`; a bundle's manifest says the same, and is read anyway."""
+        return read_embedded(self._where)
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.run`."""
@@ -79,6 +81,8 @@ class LiteRtBackend(Backend):
         named = self._named_heatmap()
         if named is not None:
             return named
+        from .tflite_graph import find_heatmap
+
         with open(self._where, "rb") as stream:
             return find_heatmap(stream.read(), self._where)
 
@@ -135,6 +139,8 @@ class Tap:
         Raises:
             ModelError: It has no feature map in front of a pooling and a linear layer.
         """
+        from .tflite_graph import Graph
+
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
         head = graph.head(named)
@@ -149,6 +155,8 @@ class Tap:
 
     def maps(self) -> np.ndarray:
         """Maps of the first photo of the latest run, float32 (h, w, classes): relu(F W) / (h w)."""
+        from .tflite_tensor import dequantized
+
         stored = self.interpreter.get_tensor(self._features)[:1]
         features = dequantized(stored, self._tensor)[0]
         height, width, _ = features.shape
@@ -175,6 +183,8 @@ def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
     Returns:
         The description; None if the file carries none.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(EMBEDDED_NAME)

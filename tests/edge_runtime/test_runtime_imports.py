@@ -22,6 +22,30 @@ ENVIRONMENT = {"_distutils_hack", "__editable___edge_classify_0_1_0_finder", "_v
 
 FORBIDDEN = {"tensorflow", "keras", "cv2", "matplotlib", "pydantic", "sklearn", "yaml", "rich"}
 
+#: Modules of this package that classifying a photo with a bundle's TFLite file needs. One more
+#: costs the start a third of a millisecond on a desktop and ten times that on a Pi: add it only if
+#: every photo needs it, and import what only some need where they need it.
+COLD = {
+    "edge_runtime",
+    *(
+        f"edge_runtime.{name}"
+        for name in (
+            "backends", "backends.base", "backends.litert", "bundle", "classifier", "cli",
+            "commands", "commands.image", "commands.options", "console", "description", "engine",
+            "errors", "files", "manifest", "meanwhile", "opening", "pipeline", "postprocess",
+            "prediction", "preprocess", "quiet", "seen",
+        )
+    ),
+}  # fmt: skip
+
+#: Modules of the standard library that are easily imported without need: each is dear (hashlib loads
+#: OpenSSL, 3 MB) or loads many others. What numpy, Pillow and the interpreter load anyway is free.
+DEAR = {
+    "asyncio", "concurrent.futures", "csv", "hashlib", "http", "importlib.metadata",
+    "importlib.resources", "multiprocessing", "shutil", "sqlite3", "ssl", "tempfile",
+    "unittest", "urllib.request", "xml", "zipfile",
+}  # fmt: skip
+
 _REPORT = """
 import atexit, json, sys
 before = set(sys.modules)
@@ -66,6 +90,34 @@ def test_classifying(color_models: ColorModels, tmp_path: Path, form: str) -> No
         {"flatbuffers", "packaging"} if kind == "onnx" else set()
     )
     assert not loaded & FORBIDDEN
+
+
+def test_cold_start(color_models: ColorModels, tmp_path: Path) -> None:
+    """Run as the installed command runs; once before, because checksums are remembered."""
+    photo = paint(tmp_path / "p.jpg", (255, 0, 0))
+    arguments = ["edge-classify", "image", "--model", str(color_models.bundle), str(photo)]
+    code = (
+        "import importlib.util, sys\n"
+        "import numpy, PIL.Image, PIL.ImageOps\n"
+        "litert = importlib.util.find_spec('ai_edge_litert') is not None\n"
+        "importlib.import_module(('ai_edge_litert' if litert else 'tflite_runtime') + '.interpreter')\n"
+        "before = set(sys.modules)\n"
+        f"sys.argv = {arguments!r}\n"
+        "import atexit, json\n"
+        "atexit.register(lambda: print(json.dumps(sorted(set(sys.modules) - before))))\n"
+        "from edge_runtime.cli import cli\n"
+        "cli()"
+    )
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+    answer, report = done.stdout.splitlines()
+    assert ": red 1.000" in answer
+    loaded = set(json.loads(report))
+    own = {name for name in loaded if name.partition(".")[0] == "edge_runtime"}
+    assert own <= COLD, "an import that not every photo needs"
+    assert not loaded & DEAR
 
 
 @pytest.mark.parametrize("form", ["tflite", "tflite_int8", "bundle"])

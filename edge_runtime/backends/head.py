@@ -54,13 +54,13 @@ class PooledHead(Generic[Tensor]):
     Attributes:
         features: The tensor F in front of the pooling.
         logits: What follows the pooling.
-        weight: Of each place in the pooling: 1/(h w) of a mean, 1 of a sum.
+        mean: Whether the pooling is a mean; else it is a sum.
         channels_first: Whether F is (k, h, w) and not (h, w, k).
     """
 
     features: Tensor
     logits: Step
-    weight: float
+    mean: bool = True
     channels_first: bool = False
 
     def maps(self, features: np.ndarray, index: int | None = None) -> np.ndarray:
@@ -73,7 +73,8 @@ class PooledHead(Generic[Tensor]):
         if self.channels_first:
             features = features.transpose(1, 2, 0)
         indices = None if index is None else np.array([index])
-        return heat(features, self.logits, self.weight, indices)
+        places = features.shape[0] * features.shape[1]
+        return heat(features, self.logits, 1 / places if self.mean else 1.0, indices)
 
 
 def no_heatmap(where: str, found: str) -> str:

@@ -21,7 +21,6 @@ from .base import (
     path_or_bytes,
 )
 from .tflite_graph import Graph, find_heatmap
-from .tflite_head import read_head
 from .tflite_tensor import dequantized
 
 #: Module, name shown to the user; tried in this order.
@@ -127,8 +126,11 @@ class LiteRtBackend(Backend):
         """
         if self._tap is None:
             self._tap = Tap(self._where, self._named_heatmap(), self._threads)
-        tap = self._tap
-        scores = self._run(tap.interpreter, self.filled(self.prepare(pixels)))[0]
+        tap, tensor = self._tap, self.filled(self.prepare(pixels))
+        if tuple(tap.interpreter.get_input_details()[0]["shape"]) != tensor.shape:
+            tap.interpreter.resize_tensor_input(self._input, tensor.shape)
+            tap.interpreter.allocate_tensors()
+        scores = self._run(tap.interpreter, tensor)[0]
         return scores, tap.maps(chosen(scores, index))
 
     def _named_heatmap(self) -> HeatmapSpec | None:
@@ -158,6 +160,8 @@ class Tap:
         Raises:
             ModelError: It has no feature map in front of a pooling and a head that can be read.
         """
+        from .tflite_head import read_head
+
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
         self._head = read_head(graph, where, named)

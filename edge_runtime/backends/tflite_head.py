@@ -65,9 +65,7 @@ def read_head(graph: Graph, where: str, named: HeatmapSpec | None = None) -> Poo
     if named is not None:
         found = graph.head(named)
         if found is not None:
-            height, width = graph.tensors[found.features].shape[1:3]
-            kernel = head.linear(head.pooled(), graph.kernel(found))
-            return PooledHead(found.features, kernel, 1 / (height * width))
+            return PooledHead(found.features, head.linear(head.pooled(), graph.kernel(found)))
     with graph.reading():
         try:
             return _Reader(graph).read()
@@ -79,7 +77,7 @@ class _Reader:
     def __init__(self, graph: Graph) -> None:
         self._graph, self._left = graph, _LONGEST
         self._features: int | None = None
-        self._weight, self._channels_first = 1.0, False
+        self._mean, self._channels_first = True, False
         self._leaf = head.pooled()
         self._steps: dict[int, Step] = {}
 
@@ -99,9 +97,9 @@ class _Reader:
             # One convolution makes a map of each class, and the pooling comes last.
             features = maker.inputs[0]
             logits = self._linear(self._leaf, maker)
-        elif not self._fits(logits, features):
+        if not self._fits(logits, features):
             raise NoHead("layers whose sizes do not fit")
-        return PooledHead(features, logits, self._weight, self._channels_first)
+        return PooledHead(features, logits, self._mean, self._channels_first)
 
     def _fits(self, logits: Step, features: int) -> bool:
         """Whether the arithmetic can be done at all, with as many logits as the model has scores."""
@@ -210,8 +208,7 @@ class _Reader:
         if axes not in ([1, 2], [2, 3]) or self._features not in (None, index):
             raise NoHead("a mean over other axes than rows and columns")
         self._features, self._channels_first = index, axes == [2, 3]
-        places = shape[axes[0]] * shape[axes[1]]
-        self._weight = 1.0 if operator.code == SUM else 1 / places
+        self._mean = operator.code != SUM
         return True
 
     def _constant(self, index: int) -> np.ndarray:

@@ -59,7 +59,7 @@ def test_default_class_is_the_answer(color_models: ColorModels, tmp_path: Path) 
 def test_unknown_class_layer_and_model(color_models: ColorModels, half_red: Path) -> None:
     with pytest.raises(UsageError, match="red, green, blue"):
         GradCam.open(color_models.run).explain(half_red, "yellow")
-    with pytest.raises(UsageError, match="no layer 'nowhere'"):
+    with pytest.raises(UsageError, match=r"no layer 'nowhere' with a feature map.*: features"):
         GradCam.open(color_models.run, "nowhere")
     with pytest.raises(UsageError, match="keeps the layer"):
         GradCam.open(color_models.saved_model, "features")
@@ -118,18 +118,22 @@ def test_command(color_models: ColorModels, half_red: Path, tmp_path: Path, form
     [
         ({"out": "why.bmp"}, "ends in .png or .jpg", 2),
         ({"photo": "none.png"}, "no such file", 2),
-        ({"photo": "text.jpg"}, "not an image", 3),
-        ({"photo": "."}, "is a folder", 2),
+        ({"photo": "text.jpg"}, "not an image", 1),
+        ({"photo": "empty"}, "no photo in this folder", 2),
         ({"class": "pink"}, "No class 'pink'", 2),
         ({"model": "none"}, "no such model", 2),
         ({"out": "taken.png"}, "exists already", 2),
         ({"out": "half.png/x.png"}, "is not a folder", 2),
+        ({"out": "half.png/x"}, "is not a folder", 2),
+        ({"out": "text.jpg", "photo": "half.png"}, "exists already", 2),
+        ({"class": "3"}, "counted from 0", 2),
     ],
 )
 def test_wrong_use(
     color_models: ColorModels, half_red: Path, tmp_path: Path, change: dict, said: str, code: int
 ) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "taken.png").write_text("precious")
     chosen = {"photo": "half.png", "out": "why.png", "class": "red"} | change
     model = tmp_path / chosen["model"] if "model" in chosen else color_models.run

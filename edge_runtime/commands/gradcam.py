@@ -50,7 +50,13 @@ _COLORMAPS = ("inferno", "magma", "viridis", "cividis")
     metavar="LAYER",
     help="Feature-map layer of a run or a .keras file. Default: the last readable one.",
 )
-@click.option("--colormap", type=click.Choice(_COLORMAPS), default=_COLORMAPS[0], show_default=True)
+@click.option(
+    "--colormap",
+    type=click.Choice(_COLORMAPS),
+    default=_COLORMAPS[0],
+    show_default=True,
+    help="Colours from cold to hot.",
+)
 @overwrite_option("existing files")
 @json_option("Print one JSON object a photo and class (JSON Lines) on stdout, and nothing else.")
 def gradcam(

@@ -159,15 +159,18 @@ class Drawing:
         if file is not None:
             if job.folder is not None:
                 os.makedirs(job.folder, exist_ok=True)
-            save_overlay(
-                content,
-                found,
-                spec,
-                file,
-                caption=self._caption,
-                colormap=self._colormap,
-                overwrite=self._overwrite,
-            )
+            try:
+                save_overlay(
+                    content,
+                    found,
+                    spec,
+                    file,
+                    caption=self._caption,
+                    colormap=self._colormap,
+                    overwrite=self._overwrite,
+                )
+            except ImageError as error:  # decoded in full it may be damaged where a part was not
+                raise ImageError(str(error).replace("<bytes>", job.photo, 1)) from error
         if job.sheet is not None:
             self.cells.append(
                 cell(

@@ -16,6 +16,7 @@ from edge_runtime.backends import head, tflite_head
 from edge_runtime.backends.full_model import import_keras, import_tensorflow
 from edge_runtime.backends.onnx_graph import OnnxGraph
 from edge_runtime.backends.protobuf import fields
+from edge_runtime.backends.tflite_graph import Graph
 from edge_runtime.errors import ModelError
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.opening import open_backend
@@ -170,6 +171,23 @@ def test_dynamic_batch_keeps_its_size(tmp_path: Path) -> None:
     photo = small.pixels(1)[0]
     maps = backend.explain(photo)[1]
     np.testing.assert_allclose(maps[..., 1], reference(tapped, photo, 1), atol=1e-5 * maps.max())
+
+
+def test_damaged_tflite_is_an_error_or_nothing(tmp_path: Path) -> None:
+    """Whatever byte is wrong, the reader says so or reads something else; it never crashes."""
+    data = small.tflite(model(mobilenet_v3)[0], tmp_path / "m.tflite").read_bytes()
+    random = np.random.default_rng(1)
+    errors = 0
+    for _ in range(300):
+        spoiled = bytearray(data)
+        for place in random.integers(0, len(data), 8):
+            spoiled[place] = random.integers(0, 256)
+        try:
+            tflite_head.read_head(Graph(bytes(spoiled), "m.tflite"), "m.tflite")
+        except ModelError as error:
+            assert "m.tflite" in str(error)
+            errors += 1
+    assert errors, "some of these files cannot be read"
 
 
 def test_numbers_are_those_of_the_schema() -> None:

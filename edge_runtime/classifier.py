@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .backends.base import Backend
+from .backends.base import BEST, Backend
 from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import ModelInfo
@@ -269,11 +269,11 @@ class Classifier:
         from .heatmap import Explanation
 
         with self._interpreter:
-            raw, maps = self.backend.explain(pixels)
+            raw, maps = self.backend.explain(pixels, BEST if index is None else index)
         scores = probabilities(raw, self.info.output)
         index = top_k(scores, 1)[0] if index is None else index
         return Explanation(
-            heatmap=maps[..., index],
+            heatmap=maps[..., 0],
             index=index,
             label=self.info.class_names[index],
             score=float(scores[index]),

@@ -138,7 +138,8 @@ class ModelInfo:
         """Index of a class.
 
         Args:
-            name: Its name, or ``#`` and its index, since models of others may have two of a name.
+            name: Its name, or else its index, with ``#`` in front or not, since models of others
+                may have two of a name.
 
         Raises:
             UsageError: There is no such class, or several; the message says which there are.
@@ -150,8 +151,12 @@ class ModelInfo:
             numbers = " or ".join(f"#{index}" for index in found)
             raise UsageError(f"{len(found)} classes are called {name!r}. Say {numbers}.")
         number = name.removeprefix("#")
-        if name != number and number.isdecimal() and int(number) < len(self.class_names):
-            return int(number)
+        if number.isdecimal():
+            if int(number) < len(self.class_names):
+                return int(number)
+            raise UsageError(
+                f"No class {name}: the model knows {len(self.class_names)}, counted from 0."
+            )
         raise UsageError(f"No class {name!r}. The model knows: {self._known(name)}.")
 
     def _known(self, name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import Engine
 from ..errors import ModelError
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from .base import Backend, batch_of, path_or_bytes
+from .base import Backend, batch_of, chosen, path_or_bytes
 from .delegates import describe, placement
 from .feeding import read_input, usual_spec
 from .interpreters import load_interpreter as load_interpreter
@@ -86,7 +86,9 @@ class LiteRtBackend(Backend):
         with open(self._where, "rb") as stream:
             return find_heatmap(stream.read(), self._where)
 
-    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def explain(
+        self, pixels: np.ndarray, index: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`Backend.explain`.
 
         The first call opens the file a second time, with the feature map as one more output, so
@@ -94,9 +96,12 @@ class LiteRtBackend(Backend):
         """
         if self._tap is None:
             self._tap = Tap(self._where, self._named_heatmap(), self._tap_engine())
-        tap = self._tap
-        scores = self._run(tap.interpreter, self.filled(self.prepare(pixels)))[0]
-        return scores, tap.maps()
+        tap, tensor = self._tap, self.filled(self.prepare(pixels))
+        if tuple(tap.interpreter.get_input_details()[0]["shape"]) != tensor.shape:
+            tap.interpreter.resize_tensor_input(self._input, tensor.shape)
+            tap.interpreter.allocate_tensors()
+        scores = self._run(tap.interpreter, tensor)[0]
+        return scores, tap.maps(chosen(scores, index))
 
     def running(self) -> dict[str, Any]:
         """See :meth:`Backend.running`."""
@@ -137,31 +142,31 @@ class Tap:
         """Open a file; ``named`` None searches its graph.
 
         Raises:
-            ModelError: It has no feature map in front of a pooling and a linear layer.
+            ModelError: It has no feature map in front of a pooling and a head that can be read.
         """
         from .tflite_graph import Graph
+        from .tflite_head import read_head
 
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
-        head = graph.head(named)
-        if head is None:
-            raise ModelError(
-                f"{where}: its graph does not end in global average pooling and one linear layer, "
-                "so it holds no heat map. Use edge-classify gradcam on the run it came from."
-            )
-        self._kernel = graph.kernel(head)
-        self._features, self._tensor = head.features, graph.tensors[head.features]
-        self.interpreter = open_interpreter(graph.with_features(head), engine, where).interpreter
+        self._head = read_head(graph, where, named)
+        self._tensor = graph.tensors[self._head.features]
+        edited = graph.with_output(self._head.features)
+        self.interpreter = open_interpreter(edited, engine, where).interpreter
 
-    def maps(self) -> np.ndarray:
-        """Maps of the first photo of the latest run, float32 (h, w, classes): relu(F W) / (h w)."""
+    def maps(self, index: int | None = None) -> np.ndarray:
+        """Maps of the first photo of the latest run.
+
+        Args:
+            index: Class; None for all.
+
+        Returns:
+            float32 (h, w, classes), or (h, w, 1) of one class; >= 0.
+        """
         from .tflite_tensor import dequantized
 
-        stored = self.interpreter.get_tensor(self._features)[:1]
-        features = dequantized(stored, self._tensor)[0]
-        height, width, _ = features.shape
-        maps: np.ndarray = np.maximum(features @ self._kernel.T, 0) / np.float32(height * width)
-        return maps
+        stored = self.interpreter.get_tensor(self._head.features)[:1]
+        return self._head.maps(dequantized(stored, self._tensor)[0], index)
 
 
 def check_header(path: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine import Engine
 from ..errors import ModelError, UsageError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from .base import Backend, batch_of, path_or_bytes
+from .base import Backend, batch_of, chosen, path_or_bytes
 from .feeding import read_input
 from .onnx_session import open_session
 
@@ -113,22 +113,35 @@ class OnnxBackend(Backend):
             return named
         return HeatmapSpec(output=HEATMAP_NAME) if HEATMAP_NAME in self._outputs else None
 
-    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See :meth:`Backend.explain`."""
+    def explain(
+        self, pixels: np.ndarray, index: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Backend.explain`.
+
+        A file without the output is opened a second time at the first call, with the feature map
+        in front of its pooling as an output; a file with it computes the map with every answer.
+        """
+        tensor = self.filled(self.prepare(pixels))
         spec = self.heatmap
         if spec is None or spec.output is None:
-            raise ModelError(
-                f"{self._where}: has no output {HEATMAP_NAME}. Export it again with edge-export."
-            )
+            if self._tap is None:
+                from .onnx_tap import OnnxTap
+
+                self._tap = OnnxTap(self._session, self._where, self._output, self.classes)
+            scores, features = self._tap.run({self._input: tensor})
+            return scores[0], self._tap.maps(features, chosen(scores[0], index))
         output = self._outputs.get(spec.output)
         if output is None or len(output.shape) != 4 or output.shape[3] != self.classes:
             raise ModelError(
                 f"{self._where}: has no output {spec.output} of shape (batch, height, width, "
                 f"{self.classes}). Export it again."
             )
-        tensor = self.filled(self.prepare(pixels))
         scores, maps = self._run([self._output, spec.output], tensor)
-        return scores.reshape(-1, self.classes)[0], maps[0]
+        scores = scores.reshape(-1, self.classes)[0]
+        wanted = chosen(scores, index)
+        return scores, maps[0] if wanted is None else maps[0][..., wanted : wanted + 1]
+
+    _tap: Any = None  # an OnnxTap
 
     def tensors(self) -> tuple[list[OnnxTensor], list[OnnxTensor]]:
         """Inputs and outputs, each as its name, type and shape (names for dynamic dimensions)."""

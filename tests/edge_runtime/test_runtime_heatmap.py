@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import small_model as small
-from click.testing import CliRunner
 from color_model import INFO, SIDE, ColorModels, embed
 from PIL import Image
 
@@ -20,15 +18,11 @@ from edge_runtime.backends import tflite_graph
 from edge_runtime.backends.tflite_graph import Graph, find_heatmap
 from edge_runtime.backends.tflite_tensor import DTYPES
 from edge_runtime.classifier import Classifier
-from edge_runtime.cli import cli
 from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.explain import open_explainer
 from edge_runtime.gradcam import GradCam, gradcam_function
 from edge_runtime.manifest import HeatmapSpec, ModelInfo, OutputSpec
 from edge_runtime.opening import open_backend
-
-SHARED = Path(os.environ.get("EDGE_CLASSIFY_SHARED") or Path(__file__).parents[3] / "shared")
-CORAL = SHARED / "models/mobilenet_v2_1.0_224_quant.tflite"
 
 
 @pytest.fixture
@@ -46,7 +40,7 @@ def model() -> Any:
     return small.network()
 
 
-@pytest.mark.parametrize("form", ["tflite", "tflite_int8", "bundle"])
+@pytest.mark.parametrize("form", ["tflite", "tflite_int8", "onnx", "bundle"])
 @pytest.mark.parametrize(("name", "channel"), [("red", 0), ("blue", 2)])
 def test_map_is_the_formula(
     color_models: ColorModels, half_red: Path, form: str, name: str, channel: int
@@ -151,14 +145,13 @@ def test_graph_without_pooling_has_none(tmp_path: Path) -> None:
     assert find_heatmap(file.read_bytes()) is None
     backend = open_backend(file)
     assert backend.heatmap is None
-    with pytest.raises(ModelError, match="does not end in global average pooling"):
+    with pytest.raises(ModelError, match="global average pooling"):
         backend.explain(small.pixels(1)[0])
 
 
-@pytest.mark.parametrize("form", ["run", "onnx"])
-def test_models_without_a_map_say_so(color_models: ColorModels, half_red: Path, form: str) -> None:
-    with pytest.raises(ModelError, match=r"no heat map|no output heatmap"):
-        Classifier.open(getattr(color_models, form)).explain(half_red)
+def test_models_without_a_map_say_so(color_models: ColorModels, half_red: Path) -> None:
+    with pytest.raises(ModelError, match="no heat map"):
+        Classifier.open(color_models.run).explain(half_red)
 
 
 def test_damaged_graph_is_an_error(color_models: ColorModels) -> None:
@@ -207,23 +200,6 @@ def test_reader_reads_what_the_schema_reads(color_models: ColorModels) -> None:
     assert graph.outputs == tuple(reference.OutputsAsNumpy())
 
 
-@pytest.mark.shared
-@pytest.mark.skipif(not CORAL.is_file(), reason="the shared models are not here")
-def test_other_peoples_classifier() -> None:
-    """Coral's MobileNetV2: uint8, its head a 1x1 convolution, and no word of a heat map."""
-    backend = open_backend(CORAL, threads=1)
-    pixels = np.asarray(Image.open(CORAL.with_name("cat.bmp")).convert("RGB").resize((224, 224)))
-    # Its input is (pixel - 128) / 128, stored as the pixel itself.
-    tensor = pixels[None]
-    backend.prepare = lambda photo: tensor  # type: ignore[method-assign]
-    scores, maps = backend.explain(pixels)
-    np.testing.assert_array_equal(scores, backend.infer(tensor))
-    names = (CORAL.with_name("imagenet_labels.txt")).read_text().splitlines()
-    best = int(scores.argmax())
-    assert "cat" in names[best] and maps.shape == (7, 7, 1001)
-    assert maps[..., best].max() > np.median(maps.max(axis=(0, 1)))
-
-
 @pytest.mark.parametrize(
     ("arguments", "label"), [([], "red"), (["--class", "blue", "--format", "tflite-int8"], "blue")]
 )
@@ -242,8 +218,8 @@ def test_command_draws_it_without_tensorflow(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["label"] == label
-    side, picture = 384, np.asarray(Image.open(out)).astype(int)
-    left, right = picture[50:300, side + 20 : side + 150], picture[50:300, -150:-20]
+    picture = np.asarray(Image.open(out)).astype(int)
+    left, right = picture[:256, :120], picture[:256, 136:256]  # enlarged eight times
     assert (left.mean() > right.mean() + 30) == (label == "red")
 
 
@@ -254,9 +230,3 @@ def test_layer_is_for_runs(color_models: ColorModels, half_red: Path, tmp_path: 
         open_explainer(color_models.run, "tflite-fp32")
     with pytest.raises(UsageError, match="no such model"):
         open_explainer(tmp_path / "none", layer="features")
-    result = CliRunner().invoke(
-        cli, ["gradcam", "--model", str(color_models.onnx), str(half_red), "--out",
-              str(tmp_path / "x.png")]
-    )  # fmt: skip
-    assert result.exit_code == 3 and "no output heatmap" in result.stderr
-    assert not (tmp_path / "x.png").exists()

@@ -118,7 +118,8 @@ class _Resolver:
         width, height = self._traits.input.size(layout)
         size = self._pick("size", "size")
         for fixed, n in zip((width, height), size or (), strict=False):
-            if fixed not in (None, n):
+            # Metadata that names another size than the tensor has is of no consequence.
+            if fixed not in (None, n) and self._sources["size"] != METADATA:
                 raise UsageError(
                     f"{self._where}: {self._sources['size']}: input-size {size[0]}x{size[1]} does "
                     f"not fit the model, which takes {width or 'any'} x {height or 'any'} pixels."

@@ -182,6 +182,14 @@ def test_nothing_is_guessed(tmp_path: Path, settings: ModelSettings, said: str) 
         Classifier.open(onnx(tmp_path / "m.onnx"), settings=settings)
 
 
+def test_layout_that_the_shape_leaves_open(tmp_path: Path) -> None:
+    file = onnx(tmp_path / "m.onnx", side=3)
+    with pytest.raises(ModelError, match="--layout NHWC or NCHW"):
+        Classifier.open(file, settings=SAID)
+    settings = ModelSettings(labels=LABELS, normalization="symmetric", layout="NCHW")
+    np.testing.assert_allclose(answers(file, settings), expected(), atol=CLOSE)
+
+
 def test_size_that_nobody_says(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="--input-size"):
         Classifier.open(onnx(tmp_path / "m.onnx", side="side"), settings=SAID)

@@ -119,6 +119,11 @@ def test_any_size(bare: SimpleNamespace, tmp_path: Path) -> None:
     check(file, settings=ModelSettings(size=(16, 12)))
 
 
+def test_other_size_in_the_metadata(bare: SimpleNamespace, tmp_path: Path) -> None:
+    """The tensor has the last word."""
+    check(write(tmp_path, bare.softmax, size=(224, 224)))
+
+
 def test_keras_file_of_others(tmp_path: Path) -> None:
     """The full model takes the same settings; what its scores are is tried."""
     file = tmp_path / "theirs.keras"

@@ -239,3 +239,13 @@ def test_file_beside_a_model_that_describes_itself(
     (tmp_path / "m.yaml").write_text("fit: pad\n")
     result = run("image", "--model", model, photo)
     assert result.exit_code == 2 and "m.yaml: fit pad contradicts" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["run", "saved_model", "tflite"])
+def test_gradcam_takes_them_too(color_models: ColorModels, tmp_path: Path, form: str) -> None:
+    photo, model = paint(tmp_path / "red.png", (255, 0, 0)), getattr(color_models, form)
+    command = ("gradcam", "--model", model, photo, "--out", tmp_path / "why.png")
+    result = run(*command, "--normalization", "unit")
+    assert result.exit_code == 2 and "contradicts the description" in result.stderr
+    assert not (tmp_path / "why.png").exists()
+    assert run(*command, "--normalization", "raw").exit_code == 0

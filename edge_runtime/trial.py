@@ -62,7 +62,7 @@ def trial(file: str | os.PathLike[str], engine: Engine) -> dict[str, Any]:
     if not megabytes and (engine.providers or engine.delegate not in (None, "none")):
         memory = 0  # a driver maps what it likes
     request = {"model": where, "engine": asdict(engine)}
-    remedy = f"Where the board is only slow, set {_TIMEOUT} to more seconds."
+    remedy = f"If it only needs more, set {_TIMEOUT} (seconds) or {_MEMORY} (MB)."
     return ask(
         module_command("edge_runtime.probe_worker"),
         request,

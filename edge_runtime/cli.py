@@ -12,6 +12,7 @@ from .commands.image import image
 from .commands.info import info
 from .commands.selftest import selftest
 from .commands.stream import stream
+from .commands.undo import undo
 from .console import EdgeGroup, version_option
 
 
@@ -21,7 +22,7 @@ def cli() -> None:
     """Classify photos and camera streams on a small board."""
 
 
-for command in (image, stream, gradcam, info, selftest):
+for command in (image, stream, gradcam, info, selftest, undo):
     cli.add_command(command)
 
 

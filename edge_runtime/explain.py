@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .bundle import Bundle, is_bundle
 from .errors import UsageError
-from .manifest import ModelInfo
+from .manifest import AUTO, ModelInfo
 from .preprocess import Photo
 from .rundir import MODEL, looks_like_run
 
@@ -64,6 +64,6 @@ def open_explainer(
 def _is_full(root: Path, fmt: str | None) -> bool:
     if is_bundle(root):
         return Bundle.open(root).manifest.artifact(fmt).format == "saved_model"
-    if fmt is not None:
+    if fmt not in (None, AUTO):
         return False  # opening it says that a format chooses from a bundle
     return looks_like_run(root) or root.name == MODEL or (root / "saved_model.pb").is_file()

@@ -20,7 +20,7 @@ import numpy as np
 from .bundle import Bundle, is_bundle
 from .errors import MissingComponent, ModelError, UsageError
 from .files import size_of
-from .manifest import Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
+from .manifest import AUTO, Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
 from .rundir import MODEL, RunDir, looks_like_run
 
 #: Constants smaller than this, or of one axis, are biases, axes and shapes: no weights.
@@ -59,7 +59,7 @@ def inspect_model(path: str | os.PathLike[str], fmt: str | None = None) -> dict[
     report: dict[str, Any] = {"path": os.fspath(path)}
     if is_bundle(root):
         return report | _bundle(Bundle.open(root), fmt)
-    if fmt is not None:
+    if fmt not in (None, AUTO):
         check_format(fmt)
         raise UsageError(f"{root}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):

@@ -10,7 +10,7 @@ from .backends.base import Backend
 from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import ModelError, UsageError
-from .manifest import ModelInfo, check_format
+from .manifest import AUTO, ModelInfo, check_format
 from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings
 
@@ -35,7 +35,8 @@ def open_model(
 
     Args:
         path: The model; a SavedModel and a run directory need TensorFlow.
-        fmt: Which artifact of a bundle; None for its default.
+        fmt: Which artifact of a bundle; None for its default, ``auto`` for the fastest that
+            passed (of a model that is no bundle, itself).
         engine: Interpreter, threads, delegate; None for the defaults.
         settings: What the caller knows of the model and the file does not say.
 
@@ -54,7 +55,7 @@ def open_model(
         artifact, file = bundle.file(fmt)
         backend = open_backend(file, engine=engine)
         return Opened(backend, bundle.manifest.info_of(artifact), artifact.format, str(file))
-    if fmt is not None:
+    if fmt not in (None, AUTO):
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):

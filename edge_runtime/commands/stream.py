@@ -7,7 +7,7 @@ import logging
 import click
 
 from ..console import EdgeCommand, Terminated, json_option, print_json
-from .options import format_answer, model_options
+from .options import model_options
 
 _log = logging.getLogger("edge_runtime")
 
@@ -42,10 +42,12 @@ def stream(
     with exit code 0.
     """
     from ..classifier import Classifier
+    from ..output.text import format_answer
     from ..sources import FrameSource
     from ..stream import Window, classify_frames
 
     classifier = Classifier.open(model, fmt, threads)
+    threshold = classifier.info.output.unknown_threshold
     view = Window() if window else None
     count = 0
     try:
@@ -56,7 +58,7 @@ def stream(
                     print_json(result.to_dict())
                 else:
                     click.echo(
-                        f"frame {result.frame.number}: {format_answer(result.prediction)}"
+                        f"frame {result.frame.number}: {format_answer(result.prediction, threshold)}"
                         f"  age {result.age_ms:.0f} ms"
                     )
                 if view is not None and not view.show(result):

@@ -2,9 +2,9 @@
 
 Example:
     >>> from edge_runtime import Classifier
-    >>> classifier = Classifier.open("bundle")
-    >>> classifier.classify("photo.jpg").label  # doctest: +SKIP
-    'banana'
+    >>> with Classifier.open("bundle") as classifier:
+    ...     classifier.classify("photo.jpg").label
+    'red'
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from threading import Lock
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .backends.base import Backend
 from .engine import Engine
-from .errors import ImageError, ModelError
+from .errors import ModelError, UsageError
 from .manifest import ModelInfo
 from .opening import open_model
-from .postprocess import calibrated, probabilities, top_k
-from .prediction import Prediction
-from .preprocess import Photo, Roi, describe, preprocess
+from .pipeline import Decoded, classify_in_order, decode, infer, run_size
+from .postprocess import probabilities, top_k
+from .prediction import Prediction, predict
+from .preprocess import Photo, Roi, preprocess
 from .settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -32,12 +35,30 @@ if TYPE_CHECKING:
 
 
 class Classifier:
-    """A loaded model with its labels and preprocessing.
+    """A loaded model with its labels and preprocessing; open one with :meth:`open`.
+
+    Several threads may share a Classifier: each decodes its own photos, and a lock lets one of them
+    at a time use the interpreter, so more threads of yours hide the decoding but do not infer
+    faster; :meth:`classify_many` does the same by itself. Open the model in each process: an
+    interpreter's threads do not survive ``os.fork``, so that a forked copy infers on one thread at
+    best, and hangs if another thread was in an inference at that moment.
 
     Attributes:
         info: Class names, preprocessing, output.
-        backend: The interpreter that holds the model.
-        format: Format name, or ``keras`` for a run directory.
+        format: Format name, ``keras`` for a run directory, ``tflite`` or ``onnx`` for a file alone.
+
+    Example:
+        >>> classifier = Classifier.open("bundle")
+        >>> answer = classifier.classify("photo.jpg", k=2)
+        >>> answer.label, round(answer.score, 3)
+        ('red', 1.0)
+        >>> [label for label, index, score in answer.top]
+        ['red', 'green']
+        >>> for answer in classifier.classify_many(["photo.jpg", "missing.jpg"]):
+        ...     print(answer.label or answer.error)
+        red
+        missing.jpg: no such file.
+        >>> classifier.close()
     """
 
     def __init__(self, backend: Backend, info: ModelInfo, fmt: str, where: str) -> None:
@@ -57,7 +78,9 @@ class Classifier:
                 f"{where}: the model gives {backend.classes} scores for "
                 f"{len(info.class_names)} class names. Export it again."
             )
-        self.backend, self.info, self.format = backend, info, fmt
+        self.info, self.format = info, fmt
+        self._backend: Backend | None = backend
+        self._where, self._interpreter = where, Lock()
 
     @classmethod
     def open(
@@ -89,51 +112,117 @@ class Classifier:
         opened = open_model(path, fmt, engine, settings)
         return cls(opened.backend, opened.info, opened.format, opened.where)
 
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the interpreter, its memory and the model file; safe to call twice.
+
+        Waits for an inference that another thread is in. Whatever is asked of the classifier later
+        is a UsageError.
+        """
+        with self._interpreter:
+            self._backend = None
+
+    @property
+    def backend(self) -> Backend:
+        """The interpreter that holds the model.
+
+        Raises:
+            UsageError: The classifier was closed.
+        """
+        if self._backend is None:
+            raise UsageError(f"{self._where}: its classifier was closed. Open the model again.")
+        return self._backend
+
     def pixels(self, photo: Photo, roi: Roi | None = None) -> np.ndarray:
         """The network's input for a photo: uint8 (height, width, 3) RGB."""
         return preprocess(photo, self.info.preprocess, roi)
 
     def scores(self, photo: Photo) -> np.ndarray:
         """Probabilities of all classes, float32 (classes,), in index order."""
-        return probabilities(self.backend.scores(self.pixels(photo)), self.info.output)
+        tensor = self.backend.prepare(self.pixels(photo))
+        with self._interpreter:
+            return probabilities(self.backend.infer(tensor), self.info.output)
 
-    def classify(self, photo: Photo, k: int = 5) -> Prediction:
+    def classify(
+        self, photo: Photo, k: int = 5, *, roi: Roi | None = None, explain: bool = False
+    ) -> Prediction:
         """Classify one photo.
 
         Args:
             photo: Path, bytes, PIL image or array, see :func:`edge_runtime.preprocess.preprocess`.
             k: How many of the best classes ``top`` lists.
+            roi: The part of the photo that is looked at: (left, top, right, bottom) as fractions.
+            explain: Whether the answer carries its ``explanation``, of the same inference.
 
         Raises:
             ImageError: The photo cannot be read.
+            UsageError: The classifier was closed, or ``roi`` is no such part.
+            ModelError: An explanation is wanted and the model holds no heat map.
         """
-        start = time.perf_counter()
-        pixels = self.pixels(photo)
-        return self.classify_pixels(pixels, describe(photo), start, k)
+        decoded = self._decode(photo, roi, explain)
+        if decoded.error is not None:
+            raise decoded.error
+        return self._answer([decoded], k, explain)[0]
 
-    def try_classify(self, photo: Photo, k: int = 5) -> Prediction:
+    def try_classify(
+        self, photo: Photo, k: int = 5, *, roi: Roi | None = None, explain: bool = False
+    ) -> Prediction:
         """:meth:`classify`, with a photo that cannot be read as a Prediction with ``error``."""
-        try:
-            return self.classify(photo, k)
-        except ImageError as error:
-            return Prediction(path=describe(photo), error=str(error))
+        return self._answer([self._decode(photo, roi, explain)], k, explain)[0]
 
     def classify_many(
-        self, photos: Iterable[Photo], k: int = 5, *, roi: Roi | None = None, explain: bool = False
+        self,
+        photos: Iterable[Photo],
+        k: int = 5,
+        *,
+        roi: Roi | None = None,
+        explain: bool = False,
+        batch: int | None = None,
+        workers: int | None = None,
     ) -> Iterator[Prediction]:
-        """Classify photos one after the other; of one that cannot be read, its ``error``.
+        """Classify photos; of one that cannot be read, its ``error``.
+
+        Threads decode ahead of the inference, so that photos cost what the slower of the two costs;
+        they end with the iteration, also when it is left early. At most a handful of photos is in
+        memory, so ``photos`` may be endless; it is drawn by those threads, a little ahead. The
+        answer to a photo never waits for the next photo, unless ``batch`` is given.
 
         Args:
             photos: As for :meth:`classify`.
             k: How many of the best classes ``top`` lists.
             roi: The part of each photo that is looked at.
             explain: Whether each answer carries its ``explanation``, of the same inference.
+            batch: Photos that share a run, where the model takes several; None for as many as it
+                takes if that number is fixed, else one.
+            workers: Threads that decode; None for the usable cores, at most 4; 0 for none.
 
         Yields:
-            As many answers as photos, in their order.
+            As many answers as photos, in their order, each as soon as it is there.
+
+        Raises:
+            UsageError: The model does not take so many, or see :meth:`classify`.
+            ModelError: An explanation is wanted and the model holds no heat map.
         """
-        for photo in photos:
-            yield self.try_classify(photo, k)
+        if workers is not None and workers < 0:
+            raise UsageError(f"workers {workers}: expected 0 or more threads.")
+        return classify_in_order(
+            photos,
+            decode=lambda photo: self._decode(photo, roi, explain),
+            answer=lambda group: self._answer(group, k, explain),
+            size=run_size(self.backend, batch, explain),
+            wait=batch is not None,
+            workers=workers,
+        )
 
     def classify_pixels(
         self, pixels: np.ndarray, path: str, start: float, k: int = 5
@@ -146,30 +235,9 @@ class Classifier:
             start: ``time.perf_counter()`` from before decoding.
             k: How many of the best classes ``top`` lists.
         """
-        decoded = time.perf_counter()
-        raw = self.backend.scores(pixels)
-        end = time.perf_counter()
-        output, names = self.info.output, self.info.class_names
-        scores = probabilities(raw, output)
-        best = top_k(scores, max(k, 1))
-        tempered = calibrated(raw, output, self.backend.step)
-        confidence = None if tempered is None else float(tempered[best[0]])
-        threshold = output.unknown_threshold
-        certain = float(scores[best[0]]) if confidence is None else confidence
-        return Prediction(
-            path=path,
-            label=names[best[0]],
-            index=best[0],
-            score=float(scores[best[0]]),
-            top=tuple((names[i], i, float(scores[i])) for i in best[:k]),
-            calibrated_score=confidence,
-            unknown=None if threshold is None else certain < threshold,
-            ms={
-                "decode": _ms(decoded - start),
-                "infer": _ms(end - decoded),
-                "total": _ms(time.perf_counter() - start),
-            },
-        )
+        tensor = self.backend.prepare(pixels)
+        decoded = Decoded(path, tensor, time.perf_counter() - start)
+        return self._answer([decoded], k, explain=False)[0]
 
     def explain(self, photo: Photo, class_name: str | None = None) -> Explanation:
         """Where the network looked; needs no more than classifying does.
@@ -195,7 +263,8 @@ class Classifier:
         """
         from .heatmap import Explanation
 
-        raw, maps = self.backend.explain(pixels)
+        with self._interpreter:
+            raw, maps = self.backend.explain(pixels)
         scores = probabilities(raw, self.info.output)
         index = top_k(scores, 1)[0] if index is None else index
         return Explanation(
@@ -205,6 +274,20 @@ class Classifier:
             score=float(scores[index]),
         )
 
+    def _decode(self, photo: Photo, roi: Roi | None, explain: bool) -> Decoded:
+        return decode(photo, self.backend, self.info.preprocess, roi, explain)
 
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    def _answer(self, group: list[Decoded], k: int, explain: bool) -> list[Prediction]:
+        """The answers to photos, which share a run of the model unless maps are wanted."""
+        with self._interpreter:
+            backend = self.backend
+            start = time.perf_counter()
+            raws = infer(group, backend, explain)
+            seconds = time.perf_counter() - start
+        share = seconds / max(sum(raw is not None for raw in raws), 1)
+        return [
+            Prediction(decoded.path, error=str(decoded.error))
+            if raw is None
+            else predict(decoded.path, *raw, self.info, backend.step, k, decoded.seconds, share)
+            for decoded, raw in zip(group, raws, strict=True)
+        ]

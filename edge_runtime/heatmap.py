@@ -1,33 +1,43 @@
-"""Draw a heat map over the photo that it explains. Plain numpy and Pillow."""
+"""Draw a heat map over the photo that it explains. Plain numpy and Pillow.
+
+A map is enlarged and mixed into the photo a strip of rows at a time, so that drawing needs little
+more memory than the decoded photo itself: for 12 megapixels two pictures of 36 MB.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from .colormaps import DEFAULT, colorize, table
+from .errors import UsageError
 from .manifest import PreprocessSpec
-from .preprocess import visible_box
+from .preprocess import Photo, Roi, load_upright, visible_box
 
-#: Anchors of the colour scale from cold to hot (RGB), of matplotlib's "inferno".
-_ANCHORS = np.array(
-    [
-        [0, 0, 4],
-        [40, 11, 84],
-        [101, 21, 110],
-        [159, 42, 99],
-        [212, 72, 66],
-        [245, 125, 21],
-        [250, 193, 39],
-        [252, 255, 164],
-    ],
-    np.float32,
-)
+__all__ = ["Explanation", "blend", "colorize", "draw_overlay", "normalize", "save_overlay"]
 
-#: Pictures are enlarged to at least this many pixels on the longer side, so that the map on a
-#: thumbnail can be read.
-_MIN_SIDE = 384
+#: Smaller photos are enlarged by a whole factor to this many pixels on the longer side: a heat
+#: map on a thumbnail cannot be read.
+_MIN_SIDE = 256
+
+#: Share of the colour where the map is cold, and where it is hottest.
+_COLD, _HOT = 0.25, 0.70
+
+#: Share of the photo's own colours that is taken out under the map: a lemon is as yellow as heat.
+_FADED = 0.6
+
+#: Brightness that is left of what the network did not see.
+_UNSEEN = 0.45
+
+#: Pixels that are worked on at once.
+_STRIP = 1 << 20
+
+_JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -47,22 +57,6 @@ class Explanation:
     score: float
 
 
-def colorize(heat: np.ndarray) -> np.ndarray:
-    """Colours of heat values.
-
-    Args:
-        heat: float (h, w), 0..1.
-
-    Returns:
-        uint8 (h, w, 3) RGB.
-    """
-    position = np.clip(heat, 0, 1) * (len(_ANCHORS) - 1)
-    stops = np.arange(len(_ANCHORS))
-    channels = [np.interp(position, stops, _ANCHORS[:, c]) for c in range(3)]
-    colors: np.ndarray = np.stack(channels, axis=-1).round().astype(np.uint8)
-    return colors
-
-
 def normalize(heatmap: np.ndarray) -> np.ndarray:
     """Scale a map to 0..1 by its maximum; an all-zero map stays zero.
 
@@ -74,83 +68,229 @@ def normalize(heatmap: np.ndarray) -> np.ndarray:
     return result
 
 
-def spread(heatmap: np.ndarray, size: tuple[int, int], spec: PreprocessSpec) -> np.ndarray:
-    """Lay a map over the part of the photo that the network saw; the rest stays cold.
+def seen_box(
+    size: tuple[int, int], spec: PreprocessSpec, roi: Roi | None = None
+) -> tuple[float, float, float, float]:
+    """The part of an upright photo that lies under the map.
 
     Args:
-        heatmap: float (h', w'), any range.
-        size: (width, height) of the upright photo in pixels.
+        size: (width, height) of the photo in pixels.
         spec: The preprocessing that the network saw the photo through.
+        roi: The part of the photo that was looked at; None for all of it.
 
     Returns:
-        float32 (height, width), 0..1.
+        (left, top, right, bottom) in the photo's pixels; with ``pad`` it reaches beyond them.
     """
-    left, top, right, bottom = (round(edge) for edge in visible_box(size, spec))
-    inner = Image.fromarray(normalize(heatmap).astype(np.float32))
-    inner = inner.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC)
-    canvas = Image.new("F", size)
-    canvas.paste(inner, (left, top))
-    values: np.ndarray = np.clip(np.asarray(canvas), 0.0, 1.0)
-    return values
+    if roi is None:
+        return visible_box(size, spec)
+    # Whole pixels, as the preprocessing cuts them.
+    x0, y0, x1, y1 = _cut_out(size, roi)
+    left, top, right, bottom = visible_box((x1 - x0, y1 - y0), spec)
+    # With `pad` the frame around the region is black to the network, whatever the photo has there.
+    return left + x0, top + y0, right + x0, bottom + y0
 
 
-def blend(photo: Image.Image, heatmap: np.ndarray, spec: PreprocessSpec) -> Image.Image:
-    """The photo with the map over it.
+def blend(
+    photo: Image.Image,
+    heatmap: np.ndarray,
+    spec: PreprocessSpec,
+    roi: Roi | None = None,
+    colormap: str = DEFAULT,
+) -> Image.Image:
+    """The photo with the map over it; what the network did not see is grey and dim.
 
     Args:
         photo: Upright RGB photo.
         heatmap: float (h', w'), >= 0.
         spec: The preprocessing that the network saw the photo through.
+        roi: The part of the photo that was looked at; None for all of it.
+        colormap: One of :data:`edge_runtime.colormaps.COLORMAPS`.
 
     Returns:
         RGB picture of the photo's size.
     """
-    heat = spread(heatmap, photo.size, spec)
-    strength = (0.2 + 0.6 * heat)[..., None]  # the photo stays visible, coldest parts darkened
-    mixed = np.asarray(photo) * (1 - strength) + colorize(heat) * strength
-    return Image.fromarray(mixed.round().astype(np.uint8))
+    picture = photo.copy()
+    _mix(picture, photo.size, heatmap, spec, roi, colormap)
+    return picture
 
 
-def overlay(
-    photo: Image.Image, heatmap: np.ndarray, spec: PreprocessSpec, caption: str
+def draw_overlay(
+    photo: Image.Image,
+    explanation: Explanation,
+    spec: PreprocessSpec,
+    *,
+    roi: Roi | None = None,
+    caption: str | None = None,
+    colormap: str = DEFAULT,
 ) -> Image.Image:
-    """The photo beside itself with the map over it, a caption and a colour scale below.
+    """The photo under its heat map in its own resolution, and a legend below.
 
     Args:
         photo: Upright RGB photo.
-        heatmap: float (h', w'), >= 0.
+        explanation: Map, label and score.
         spec: The preprocessing that the network saw the photo through.
-        caption: Line of text, e.g. label and score.
+        roi: The part of the photo that was looked at; None for all of it.
+        caption: One more line of the legend, e.g. the model.
+        colormap: One of :data:`edge_runtime.colormaps.COLORMAPS`.
 
     Returns:
-        RGB picture of twice the photo's width; thumbnails are enlarged first.
+        RGB picture: the photo's pixels in the upper left corner (enlarged by a whole factor where
+        its longer side is under 256), and below them the legend, at least 320 wide.
     """
-    factor = max(1.0, _MIN_SIDE / max(photo.size))
-    size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
-    base = photo.resize(size, Image.Resampling.BICUBIC) if size != photo.size else photo
-    font_size = max(14, size[0] // 28)
-    bar = 3 * font_size
-    sheet = Image.new("RGB", (2 * size[0], size[1] + bar), "white")
-    sheet.paste(base, (0, 0))
-    sheet.paste(blend(base, heatmap, spec), (size[0], 0))
-    _legend(sheet, size, bar, font_size, caption)
+    from .legend import MIN_WIDTH, font_size, legend
+
+    factor = max(1, math.ceil(_MIN_SIDE / max(photo.size)))
+    size = (photo.width * factor, photo.height * factor)
+    width = max(size[0], MIN_WIDTH)
+    strip = legend(
+        width,
+        font_size(size, width),
+        explanation.label,
+        explanation.index,
+        explanation.score,
+        caption,
+        not explanation.heatmap.any(),
+        colormap,
+    )
+    sheet = Image.new("RGB", (width, size[1] + strip.height), "white")
+    sheet.paste(photo if factor == 1 else photo.resize(size, Image.Resampling.NEAREST), (0, 0))
+    _mix(sheet, size, explanation.heatmap, spec, roi, colormap)
+    sheet.paste(strip, (0, size[1]))
     return sheet
 
 
-def _legend(
-    sheet: Image.Image, size: tuple[int, int], bar: int, font_size: int, caption: str
+def save_overlay(
+    photo: Photo,
+    explanation: Explanation,
+    spec: PreprocessSpec,
+    file: str | os.PathLike[str],
+    *,
+    roi: Roi | None = None,
+    caption: str | None = None,
+    colormap: str = DEFAULT,
+    overwrite: bool = False,
 ) -> None:
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(font_size)
-    middle = size[1] + bar // 2
-    while font_size > 8 and draw.textlength(caption, font=font) > size[0] - font_size:
-        font_size -= 1
-        font = ImageFont.load_default(font_size)
-    draw.text((font_size // 2, middle), caption, fill="black", font=font, anchor="lm")
-    margin = round(draw.textlength("less", font=font)) + font_size
-    width, height = max(1, size[0] - 2 * margin), font_size
-    scale = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
-    corner = (size[0] + margin, middle - height // 2)
-    sheet.paste(Image.fromarray(colorize(scale)), corner)
-    left, right = corner[0] - font_size // 2, corner[0] + width + font_size // 2
-    draw.text((left, middle), "less", fill="black", font=font, anchor="rm")
-    draw.text((right, middle), "more", fill="black", font=font, anchor="lm")
+    """Write :func:`draw_overlay` of a photo, which is decoded in full for it.
+
+    Args:
+        photo: The photo, as for :func:`edge_runtime.preprocess.preprocess`.
+        explanation: Map, label and score.
+        spec: The preprocessing that the network saw the photo through.
+        file: Name that ends in ``.png``, ``.jpg`` or ``.jpeg``; its folder has to be there.
+        roi: The part of the photo that was looked at; None for all of it.
+        caption: One more line of the legend, e.g. the model.
+        colormap: One of :data:`edge_runtime.colormaps.COLORMAPS`.
+        overwrite: Whether an existing file is replaced.
+
+    Raises:
+        UsageError: The name ends otherwise.
+        OutputExists: The file exists and ``overwrite`` is false.
+        ImageError: The photo cannot be read.
+    """
+    check_picture_name(file)
+    picture = draw_overlay(
+        load_upright(photo), explanation, spec, roi=roi, caption=caption, colormap=colormap
+    )
+    save_picture(picture, file, overwrite)
+
+
+def check_picture_name(file: str | os.PathLike[str]) -> None:
+    """Raise UsageError unless a file's name says that it is a PNG or a JPEG."""
+    if not os.fspath(file).lower().endswith((".png", ".jpg", ".jpeg")):
+        raise UsageError(f"{os.fspath(file)}: a name that ends in .png or .jpg was expected.")
+
+
+def save_picture(picture: Image.Image, file: str | os.PathLike[str], overwrite: bool) -> None:
+    """Write a picture as PNG or JPEG, whichever its name asks for, whole or not at all."""
+    from .files import atomic_file
+
+    check_picture_name(file)
+    options: dict[str, Any] = {"format": "JPEG", "quality": _JPEG_QUALITY}
+    if os.fspath(file).lower().endswith(".png"):
+        options = {"format": "PNG", "compress_level": 1}  # a fifth of the time, a tenth more bytes
+    with atomic_file(file, overwrite) as temporary:
+        picture.save(temporary, **options)
+
+
+def _mix(
+    picture: Image.Image,
+    size: tuple[int, int],
+    heatmap: np.ndarray,
+    spec: PreprocessSpec,
+    roi: Roi | None,
+    colormap: str,
+) -> None:
+    """Mix a map into the upper left part of a picture, which is the photo, in place."""
+    box = seen_box(size, spec, roi)
+    edges = (0, 0, *size) if roi is None else _cut_out(size, roi)
+    left, top = max(edges[0], round(box[0])), max(edges[1], round(box[1]))
+    right, bottom = min(edges[2], round(box[2])), min(edges[3], round(box[3]))
+    right, bottom = max(right, left + 1), max(bottom, top + 1)  # of photos a pixel wide
+    for outside in (
+        (0, 0, size[0], top), (0, bottom, *size), (0, top, left, bottom), (right, top, size[0], bottom)
+    ):  # fmt: skip
+        for part in _strips(outside):
+            grey = picture.crop(part).convert("L").point(lambda value: value * _UNSEEN)
+            picture.paste(grey.convert("RGB"), part)
+    # In float: 8-bit resizing clips between its passes, which shows as seams between strips.
+    levels = Image.fromarray((normalize(heatmap) * 255 + 0.5).astype(np.float32))
+    palette = table(colormap).tobytes()
+    strength = [round(255 * _COLD + (_HOT - _COLD) * level) for level in range(256)]
+    for part in _strips((left, top, right, bottom)):
+        heat = _enlarged(levels, box, part)
+        mask = heat.point(strength)
+        heat.putpalette(palette)
+        seen = picture.crop(part)
+        seen = Image.blend(seen, seen.convert("L").convert("RGB"), _FADED)
+        seen.paste(heat.convert("RGB"), (0, 0), mask)
+        picture.paste(seen, part)
+    if (left, top, right, bottom) != (0, 0, *size):
+        _outline(picture, (left, top, right, bottom), size)
+
+
+def _enlarged(
+    levels: Image.Image, box: tuple[float, float, float, float], part: tuple[int, int, int, int]
+) -> Image.Image:
+    """The map under a part of the photo; neighbouring parts fit without a seam."""
+    across, down = levels.width / (box[2] - box[0]), levels.height / (box[3] - box[1])
+    source = (
+        max(0.0, (part[0] - box[0]) * across),
+        max(0.0, (part[1] - box[1]) * down),
+        min(float(levels.width), (part[2] - box[0]) * across),
+        min(float(levels.height), (part[3] - box[1]) * down),
+    )
+    size = (part[2] - part[0], part[3] - part[1])
+    return levels.resize(size, Image.Resampling.BICUBIC, box=source).convert("L")
+
+
+def _strips(box: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
+    left, top, right, bottom = box
+    if right <= left:
+        return []
+    rows = max(1, _STRIP // (right - left))
+    return [(left, y, right, min(y + rows, bottom)) for y in range(top, bottom, rows)]
+
+
+def _cut_out(size: tuple[int, int], roi: Roi) -> tuple[int, int, int, int]:
+    width, height = size
+    return (
+        math.floor(roi[0] * width),
+        math.floor(roi[1] * height),
+        math.ceil(roi[2] * width),
+        math.ceil(roi[3] * height),
+    )
+
+
+def _outline(picture: Image.Image, box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
+    """A line around what the network saw, where that is not the edge of the photo."""
+    line = max(1, round((size[0] * size[1]) ** 0.5 / 400))
+    left, top, right, bottom = box
+    draw = ImageDraw.Draw(picture)
+    for edge, wanted in (
+        ((left - line, top, left - 1, bottom - 1), left > 0),
+        ((right, top, right + line - 1, bottom - 1), right < size[0]),
+        ((left, top - line, right - 1, top - 1), top > 0),
+        ((left, bottom, right - 1, bottom + line - 1), bottom < size[1]),
+    ):
+        if wanted:
+            draw.rectangle(edge, fill="white")

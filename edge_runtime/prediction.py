@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .postprocess import calibrated, probabilities, top_k
+
 if TYPE_CHECKING:
+    import numpy as np
+
     from .heatmap import Explanation
+    from .manifest import ModelInfo
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,9 @@ class Prediction:
         top: The best classes as (label, index, score), best first.
         calibrated_score: Temperature-scaled probability of ``index``; None without a temperature.
         unknown: Whether it is under the unknown-threshold; None without a threshold.
-        ms: Milliseconds of ``decode`` (photo to pixels), ``infer`` and ``total``.
+        ms: Milliseconds of work on this photo: ``decode`` (photo to input tensor), ``infer`` (of
+            photos that shared a run, each its share) and ``total``. Waiting, where photos are
+            decoded ahead, is in none.
         error: Why the photo could not be classified.
         explanation: Where the network looked for ``index``; None unless it was asked for. Not in
             the JSON.
@@ -51,3 +59,62 @@ class Prediction:
             "ms": self.ms,
             "error": self.error,
         }
+
+
+def predict(
+    path: str,
+    raw: np.ndarray,
+    maps: np.ndarray | None,
+    info: ModelInfo,
+    step: float,
+    k: int,
+    decoding: float,
+    inference: float,
+) -> Prediction:
+    """From what the network gave to the answer.
+
+    Args:
+        path: Name of the photo.
+        raw: Its scores as the file gives them, float32 (classes,).
+        maps: Where each score comes from, float32 (h, w, classes); None without an explanation.
+        info: What they mean.
+        step: Distance of two neighbouring scores where the output is quantised, else 0.
+        k: How many of the best classes ``top`` lists.
+        decoding: Seconds from photo to input tensor.
+        inference: Seconds of the run, or its share of them.
+    """
+    start = time.perf_counter()
+    output, names = info.output, info.class_names
+    scores = probabilities(raw, output)
+    best = top_k(scores, max(k, 1))
+    index, score = best[0], float(scores[best[0]])
+    tempered = calibrated(raw, output, step)
+    confidence = None if tempered is None else float(tempered[index])
+    threshold = output.unknown_threshold
+    certain = score if confidence is None else confidence
+    explanation = None
+    if maps is not None:
+        from .heatmap import Explanation
+
+        explanation = Explanation(
+            heatmap=maps[..., index], index=index, label=names[index], score=score
+        )
+    return Prediction(
+        path=path,
+        label=names[index],
+        index=index,
+        score=score,
+        top=tuple((names[i], i, float(scores[i])) for i in best[:k]),
+        calibrated_score=confidence,
+        unknown=None if threshold is None else certain < threshold,
+        ms={
+            "decode": _ms(decoding),
+            "infer": _ms(inference),
+            "total": _ms(decoding + inference + time.perf_counter() - start),
+        },
+        explanation=explanation,
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -13,6 +13,9 @@ from ..manifest import HeatmapSpec, ModelInfo
 #: Photos that a model with a dynamic batch is given at once; more gain no time on a CPU.
 DYNAMIC_BATCH = 16
 
+#: Stands for the class with the highest score.
+BEST = -1
+
 
 class Backend(abc.ABC):
     """A loaded model.
@@ -97,15 +100,20 @@ class Backend(abc.ABC):
         """The tensors that a heat map is made of; None where the model has none."""
         return None
 
-    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def explain(
+        self, pixels: np.ndarray, index: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores of one photo, and where in it each of them comes from.
 
         Args:
             pixels: uint8 (h, w, 3) RGB.
+            index: Of the class whose map is wanted, :data:`BEST` for the one with the highest
+                score; None for the maps of all classes, which cost more where there are many.
 
         Returns:
-            Scores float32 (classes,), as of :meth:`scores`, and maps float32 (h', w', classes),
-            >= 0: Grad-CAM of each class's logit (Zhou et al. 2016, Selvaraju et al. 2017).
+            Scores float32 (classes,), as of :meth:`scores`, and maps float32 (h', w', classes), or
+            (h', w', 1) of one class, >= 0: Grad-CAM of each class's logit (Zhou et al. 2016,
+            Selvaraju et al. 2017).
 
         Raises:
             ModelError: The model has no such map.
@@ -114,6 +122,11 @@ class Backend(abc.ABC):
             f"{self.name} gives no heat map. Grad-CAM needs a run directory or a SavedModel of "
             "edge-export; a heat map without gradients, a .tflite or .onnx file."
         )
+
+
+def chosen(scores: np.ndarray, index: int | None) -> int | None:
+    """A class as :meth:`Backend.explain` takes it, with :data:`BEST` looked up in the scores."""
+    return int(scores.argmax()) if index == BEST else index
 
 
 def default_threads() -> int:

@@ -12,8 +12,16 @@ import numpy as np
 from ..errors import MissingComponent, ModelError, first_line, missing_package
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from ..quiet import quiet_stderr
-from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
+from .base import (
+    Backend,
+    batch_of,
+    check_image_input,
+    chosen,
+    default_threads,
+    path_or_bytes,
+)
 from .tflite_graph import Graph, find_heatmap
+from .tflite_head import read_head
 from .tflite_tensor import dequantized
 
 #: Module, name shown to the user; tried in this order.
@@ -109,7 +117,9 @@ class LiteRtBackend(Backend):
         with open(self._where, "rb") as stream:
             return find_heatmap(stream.read(), self._where)
 
-    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def explain(
+        self, pixels: np.ndarray, index: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`Backend.explain`.
 
         The first call opens the file a second time, with the feature map as one more output, so
@@ -119,7 +129,7 @@ class LiteRtBackend(Backend):
             self._tap = Tap(self._where, self._named_heatmap(), self._threads)
         tap = self._tap
         scores = self._run(tap.interpreter, self.filled(self.prepare(pixels)))[0]
-        return scores, tap.maps()
+        return scores, tap.maps(chosen(scores, index))
 
     def _named_heatmap(self) -> HeatmapSpec | None:
         named = None if self.embedded is None else self.embedded.output.heatmap
@@ -146,27 +156,26 @@ class Tap:
         """Open a file; ``named`` None searches its graph.
 
         Raises:
-            ModelError: It has no feature map in front of a pooling and a linear layer.
+            ModelError: It has no feature map in front of a pooling and a head that can be read.
         """
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
-        head = graph.head(named)
-        if head is None:
-            raise ModelError(
-                f"{where}: its graph does not end in global average pooling and one linear layer, "
-                "so it holds no heat map. Use edge-classify gradcam on the run it came from."
-            )
-        self._kernel = graph.kernel(head)
-        self._features, self._tensor = head.features, graph.tensors[head.features]
-        self.interpreter, _ = open_interpreter(graph.with_features(head), threads, where)
+        self._head = read_head(graph, where, named)
+        self._tensor = graph.tensors[self._head.features]
+        edited = graph.with_output(self._head.features)
+        self.interpreter, _ = open_interpreter(edited, threads, where)
 
-    def maps(self) -> np.ndarray:
-        """Maps of the first photo of the latest run, float32 (h, w, classes): relu(F W) / (h w)."""
-        stored = self.interpreter.get_tensor(self._features)[:1]
-        features = dequantized(stored, self._tensor)[0]
-        height, width, _ = features.shape
-        maps: np.ndarray = np.maximum(features @ self._kernel.T, 0) / np.float32(height * width)
-        return maps
+    def maps(self, index: int | None = None) -> np.ndarray:
+        """Maps of the first photo of the latest run.
+
+        Args:
+            index: Class; None for all.
+
+        Returns:
+            float32 (h, w, classes), or (h, w, 1) of one class; >= 0.
+        """
+        stored = self.interpreter.get_tensor(self._head.features)[:1]
+        return self._head.maps(dequantized(stored, self._tensor)[0], index)
 
 
 def open_interpreter(model: str | bytes, threads: int, where: str) -> tuple[Any, str]:

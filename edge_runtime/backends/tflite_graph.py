@@ -42,7 +42,15 @@ class Head:
 
 
 @dataclass(frozen=True)
-class _Operator:
+class Operator:
+    """An operator of a graph.
+
+    Attributes:
+        code: Its number in the schema.
+        inputs: Indices of the tensors that it takes; -1 for one that it goes without.
+        options: Its table of options.
+    """
+
     code: int
     inputs: tuple[int, ...]
     options: Table | None
@@ -55,6 +63,7 @@ class Graph:
         tensors: All of its tensors.
         inputs: Indices of those that it takes.
         outputs: Indices of those that it gives.
+        maker: Index of a computed tensor to the operator that it comes from.
     """
 
     def __init__(self, data: bytes, where: str) -> None:
@@ -68,7 +77,7 @@ class Graph:
             ModelError: It is damaged.
         """
         self._data, self._where = data, where
-        with self._reading():
+        with self.reading():
             model = Table.root(data)
             codes = [_builtin(code) for code in model.tables(1)]
             self._buffers = model.tables(4)
@@ -76,8 +85,8 @@ class Graph:
             self.tensors = [read_tensor(table) for table in self._graph.tables(0)]
             self.inputs = tuple(int(i) for i in self._graph.array(_INPUTS, "<i4"))
             self.outputs = tuple(int(i) for i in self._graph.array(_OUTPUTS, "<i4"))
-            self._maker = {
-                int(output): _Operator(
+            self.maker = {
+                int(output): Operator(
                     codes[table.number(0, "uint")],
                     tuple(int(i) for i in table.array(1, "<i4")),
                     table.table(4),
@@ -98,7 +107,7 @@ class Graph:
         Raises:
             ModelError: There is no tensor of one of the names, or it cannot be what it should be.
         """
-        with self._reading():
+        with self.reading():
             if named is None:
                 return self._find()
             found = Head(*(self._index(name) for name in (named.features, named.weights)))
@@ -111,8 +120,22 @@ class Graph:
 
     def constants(self) -> list[Tensor]:
         """The tensors whose values the file holds."""
-        with self._reading():
+        with self.reading():
             return [t for i, t in enumerate(self.tensors) if self._values(i).size]
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """Real values of a constant tensor, float32 in its shape; None of what is computed.
+
+        Values that the graph itself dequantises first, as those of float16 models, count, too.
+        """
+        maker = self.maker.get(index)
+        if maker is not None:
+            return self.constant(maker.inputs[0]) if maker.code == DEQUANTIZE else None
+        tensor = self.tensors[index]
+        values = self._values(index)
+        if tensor.dtype is None or tensor.sparse or values.size != np.prod(tensor.shape, dtype=int):
+            return None
+        return dequantized(values.reshape(tensor.shape), tensor)
 
     def spec(self, head: Head) -> HeatmapSpec | None:
         """The names of a head's tensors; None where they are not the only ones of that name."""
@@ -128,16 +151,16 @@ class Graph:
             ModelError: The file is damaged.
         """
         tensor = self.tensors[head.weights]
-        with self._reading():
+        with self.reading():
             values = self._values(head.weights).reshape(tensor.shape)
         return dequantized(values, tensor).reshape(tensor.shape[0], -1)
 
-    def with_features(self, head: Head) -> bytes:
-        """A copy of the file that gives F as a second output, behind the scores."""
+    def with_output(self, index: int) -> bytes:
+        """A copy of the file that gives a tensor as a second output, behind the scores."""
         place = self._graph.place(_OUTPUTS)
         if place is None:
             raise ModelError(f"{self._where}: has no output.")
-        return with_vector(self._data, place, np.array([*self.outputs, head.features]))
+        return with_vector(self._data, place, np.array([*self.outputs, index]))
 
     def _find(self) -> Head | None:
         if len(self.outputs) != 1:
@@ -145,7 +168,7 @@ class Graph:
         pooled, weights = False, None
         index = self.outputs[0]
         while not (pooled and weights is not None):
-            operator = self._maker.get(index)
+            operator = self.maker.get(index)
             if operator is None or not operator.inputs:
                 return None
             index = operator.inputs[0]
@@ -178,10 +201,10 @@ class Graph:
 
     def _constant(self, index: int) -> int:
         """The constant behind a weight, which float16 models dequantise first."""
-        maker = self._maker.get(index)
+        maker = self.maker.get(index)
         return maker.inputs[0] if maker is not None and maker.code == DEQUANTIZE else index
 
-    def _is_global(self, operator: _Operator) -> bool:
+    def _is_global(self, operator: Operator) -> bool:
         """Whether an operator takes the mean over all rows and columns."""
         shape = self.tensors[operator.inputs[0]].shape
         if len(shape) != 4:
@@ -209,7 +232,8 @@ class Graph:
         raise ModelError(f"{self._where}: has no tensor {name!r}. Export it again.")
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
+        """Turn what a damaged file leads to into ModelError."""
         try:
             yield
         except (struct.error, IndexError, ValueError, OverflowError) as error:
@@ -244,7 +268,7 @@ def _builtin(code: Table) -> int:
     return max(code.number(0, "byte"), code.number(3, "int"))
 
 
-def _is_linear(operator: _Operator) -> bool:
+def _is_linear(operator: Operator) -> bool:
     """Whether a layer has no activation function of its own (and, a convolution, no stride)."""
     options = operator.options
     if options is None:

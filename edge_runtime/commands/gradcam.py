@@ -45,12 +45,10 @@ def gradcam(
     pooling and one linear layer the two are the same.
     """
     from ..explain import open_explainer
-    from ..files import atomic_file, refuse_existing
-    from ..heatmap import overlay
-    from ..preprocess import load_upright
+    from ..files import refuse_existing
+    from ..heatmap import check_picture_name, save_overlay
 
-    if not out.lower().endswith(".png"):
-        raise UsageError(f"--out {out}: a file name that ends in .png was expected.")
+    check_picture_name(out)
     if not os.path.lexists(photo):
         raise UsageError(f"{photo}: no such file.")
     if os.path.isdir(photo):
@@ -58,12 +56,10 @@ def gradcam(
     refuse_existing(out, overwrite)
     explainer = open_explainer(model, fmt, layer, threads)
     found = explainer.explain(photo, class_name)
-    with open(photo, "rb") as stream:  # as bytes: what its name says was warned of already
-        picture = load_upright(stream.read())
     caption = f"{found.label} {found.score:.3f}"
-    sheet = overlay(picture, found.heatmap, explainer.info.preprocess, caption)
-    with atomic_file(out, overwrite) as temporary:
-        sheet.save(temporary, "PNG")
+    with open(photo, "rb") as stream:  # as bytes: what its name says was warned of already
+        content = stream.read()
+        save_overlay(content, found, explainer.info.preprocess, out, overwrite=overwrite)
     if as_json:
         fields = {"path": photo, "out": out, "label": found.label, "index": found.index}
         print_json(fields | {"score": found.score})

@@ -151,7 +151,7 @@ def test_graph_without_pooling_has_none(tmp_path: Path) -> None:
     assert find_heatmap(file.read_bytes()) is None
     backend = open_backend(file)
     assert backend.heatmap is None
-    with pytest.raises(ModelError, match="does not end in global average pooling"):
+    with pytest.raises(ModelError, match="global average pooling"):
         backend.explain(small.pixels(1)[0])
 
 
@@ -242,8 +242,8 @@ def test_command_draws_it_without_tensorflow(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["label"] == label
-    side, picture = 384, np.asarray(Image.open(out)).astype(int)
-    left, right = picture[50:300, side + 20 : side + 150], picture[50:300, -150:-20]
+    picture = np.asarray(Image.open(out)).astype(int)
+    left, right = picture[:256, :120], picture[:256, 136:256]  # enlarged eight times
     assert (left.mean() > right.mean() + 30) == (label == "red")
 
 

@@ -1,0 +1,138 @@
+"""Photos on their way through a classifier: decoded on other threads, answered in order.
+
+So a folder costs what the slower of decoding and inference costs. Photos that are decoded and not
+yet classified are few, whatever the number of photos.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from operator import length_hint
+from typing import NamedTuple
+
+import numpy as np
+
+from .backends.base import Backend, default_threads
+from .errors import ImageError, UsageError
+from .manifest import PreprocessSpec
+from .prediction import Prediction
+from .preprocess import Photo, Roi, describe, preprocess
+
+#: Photos that are decoded ahead beside those that the threads work on: enough that one which takes
+#: long to decode is not felt, and at 224 pixels 0.6 MB each in float32.
+_AHEAD = 2
+
+#: Stands for the number of photos where an iterator does not tell it.
+_MANY = 1 << 30
+
+#: Scores as the file gives them, float32 (classes,), and the maps of ``Backend.explain``.
+Raw = tuple[np.ndarray, "np.ndarray | None"]
+
+
+class Decoded(NamedTuple):
+    """A photo that is ready for the interpreter, or why it is not."""
+
+    path: str
+    tensor: np.ndarray | None  #: as ``Backend.prepare`` gives; the pixels where a map is wanted
+    seconds: float  #: from the photo to ``tensor``
+    error: ImageError | None = None
+
+
+def decode(
+    photo: Photo, backend: Backend, spec: PreprocessSpec, roi: Roi | None, explain: bool
+) -> Decoded:
+    """From a photo to what :func:`infer` takes; on any thread."""
+    start = time.perf_counter()
+    path = describe(photo)
+    try:
+        pixels = preprocess(photo, spec, roi)
+    except ImageError as error:
+        return Decoded(path, None, time.perf_counter() - start, error)
+    # The cast is work, too, and the interpreter's thread shall do nothing that others can do.
+    tensor = pixels if explain else backend.prepare(pixels)
+    return Decoded(path, tensor, time.perf_counter() - start)
+
+
+def infer(group: list[Decoded], backend: Backend, explain: bool) -> list[Raw | None]:
+    """What the network gives for photos; None for one that could not be read.
+
+    Args:
+        group: At most as many as share a run, see :func:`run_size`.
+        backend: The loaded model.
+        explain: Whether maps are wanted; then :attr:`Decoded.tensor` holds pixels.
+    """
+    tensors = [decoded.tensor for decoded in group if decoded.tensor is not None]
+    if explain:
+        found: Iterator[Raw] = map(backend.explain, tensors)
+    elif len(tensors) > 1:
+        rows = backend.run(backend.filled(np.concatenate(tensors)))
+        found = ((row, None) for row in rows)
+    else:
+        found = ((backend.infer(tensor), None) for tensor in tensors)
+    return [None if decoded.tensor is None else next(found) for decoded in group]
+
+
+def classify_in_order(
+    photos: Iterable[Photo],
+    decode: Callable[[Photo], Decoded],
+    answer: Callable[[list[Decoded]], list[Prediction]],
+    size: int,
+    wait: bool,
+    workers: int | None,
+) -> Iterator[Prediction]:
+    """Decode on other threads, answer on this one.
+
+    Args:
+        photos: May be endless; drawn by the threads, unless there is at most one.
+        decode: From a photo to what ``answer`` takes.
+        answer: The inference of at most ``size`` photos.
+        size: Photos a run.
+        wait: Whether a run waits until there are as many, or no more, photos. If not, it takes
+            what has been decoded already, which suits a model that takes a fixed number: its
+            answers do not depend on who shares the run.
+        workers: Threads; None for the usable cores, at most 4; 0 decodes on this thread.
+    """
+    most = length_hint(photos, _MANY)
+    if most < 2 or workers == 0:
+        for photo in photos:
+            yield from answer([decode(photo)])
+        return
+    from .ahead import Ahead  # one photo needs no threads, and their modules cost its start-up
+
+    workers = min(workers or default_threads(), most)
+    with Ahead(decode, photos, workers, workers + max(_AHEAD, size)) as ahead:
+        group: list[Decoded] = []
+        for decoded in ahead:
+            group.append(decoded)
+            if len(group) == size or not (wait or ahead.ready()):
+                yield from answer(group)
+                group = []
+        if group:
+            yield from answer(group)
+
+
+def run_size(backend: Backend, batch: int | None, explain: bool) -> int:
+    """How many photos share a run of the model.
+
+    Args:
+        backend: The loaded model.
+        batch: How many are asked for; None for as many as the model takes, if that is fixed.
+        explain: Whether heat maps are made, one photo at a time.
+
+    Raises:
+        UsageError: The model does not take as many; the message says what does.
+    """
+    fixed = backend.batch
+    if batch is None:
+        return 1 if explain or fixed is None else fixed
+    if batch < 1:
+        raise UsageError(f"batch {batch}: expected 1 or more photos.")
+    if explain and batch > 1:
+        raise UsageError(f"batch {batch}: heat maps are made one photo at a time; leave it out.")
+    if fixed is not None and batch > fixed:
+        raise UsageError(
+            f"batch {batch}: this model takes {fixed} a run. Leave it out, or export the model "
+            f"again with edge-export bundle --batch {batch} or --batch dynamic."
+        )
+    return batch

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .prediction import Prediction
     from .preprocess import Roi
 
+
 class Overlays:
     """Writes ``DIR/<the photo's place below the folder that was named>.heatmap.jpg``."""
 

@@ -271,5 +271,3 @@ def _farewell(sorter: Sorter, wishes: Wishes) -> None:
     _log.info("%d photos %s to %s.%s", sorter.placed, done, wishes.sorted_into, same)
     if sorter.log.path is not None:
         _log.info("Undo it with: %s", shell_command("edge-classify", "undo", sorter.log.path))
-
-

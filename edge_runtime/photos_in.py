@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from .errors import SystemFailure, UsageError
 from .files import PHOTO_EXTENSIONS, find_photos
@@ -212,5 +213,5 @@ def read_list(read: Callable[[int], bytes], end: bytes) -> Iterator[list[str]]:
 def _standard_input() -> Callable[[int], bytes]:
     if sys.stdin is None:
         raise UsageError("- reads a list from standard input, which is closed.")
-    read1: Callable[[int], bytes] = sys.stdin.buffer.read1  # type: ignore[attr-defined]
-    return read1
+    # read1, unlike read, gives what is there; typeshed does not know that the buffer has it.
+    return cast(io.BufferedReader, sys.stdin.buffer).read1

@@ -200,7 +200,7 @@ def _is_same(source: str, target: str) -> bool:
 def _uninterrupted() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait until the photo is at its place."""
     waiting: list[int] = []
-    kept = {}
+    kept: dict[int, Any] = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             kept[number] = signal.signal(number, lambda got, _: waiting.append(got))
@@ -210,7 +210,7 @@ def _uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-        for number in waiting:
-            signal.raise_signal(number)
+        for caught, handler in kept.items():
+            signal.signal(caught, handler)
+        for caught in waiting:
+            signal.raise_signal(caught)

@@ -82,7 +82,7 @@ class Watch:
         for path, state in self._states():
             before = self._known.get(path)
             if before is None or before.state != state:
-                moved_in = before is None and 0 < state[0] and _age(state) > _OLD
+                moved_in = before is None and state[0] > 0 and _age(state) > _OLD
                 before = _Known(state, now, done=False)
                 if moved_in:
                     before.since = now - SETTLE

@@ -10,7 +10,10 @@ from ..console import EdgeCommand, json_option, print_json
 @click.command(cls=EdgeCommand, example="edge-classify info bundle")
 @click.argument("model", metavar="MODEL")
 @click.option(
-    "--format", "fmt", metavar="FMT", help="Artifact of the bundle, or `auto`: the fastest that passed. Default: the bundle's own.",
+    "--format",
+    "fmt",
+    metavar="FMT",
+    help="Artifact of the bundle, or `auto`: the fastest that passed. Default: the bundle's own.",
 )
 @json_option()
 def info(model: str, fmt: str | None, as_json: bool) -> None:

@@ -14,7 +14,7 @@ _ELLIPSIS = "…"
 
 
 def visible(text: str) -> str:
-    """The text with control characters as escapes, e.g. ``\\n``."""
+    """The text with control characters as Python's escapes, such as that of a line feed."""
     return text if text.isprintable() else text.translate(_SHOWN)
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from ..errors import UsageError
 
-Write = Callable[[str], None]
+Write = Callable[[str], object]
 
 
 def to_stdout(text: str) -> None:

@@ -52,7 +52,7 @@ class Table:
         if width is not None:
             room = width - taken - _PATH
             self._ranks = max(0, min(self._ranks, room // (runner_up + len(_GAP))))
-        heads += [(f"{rank + 2}.", runner_up) for rank in range(self._ranks)]
+        heads += [(f"rank {rank + 2}", runner_up) for rank in range(self._ranks)]
         heads.append(("ms", ms))
         self._heads, self._label, self._extra = heads, label, tuple(extra)
         used = sum(width + len(_GAP) for _, width in heads)

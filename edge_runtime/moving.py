@@ -46,6 +46,7 @@ def move_file(source: str, target: str, part: str) -> None:
             if error.errno != errno.EXDEV:
                 raise
             copy_file(source, target, part, verify=True)
+            sync_folder(os.path.dirname(target))
     _remove_or_undo(source, target)
 
 
@@ -118,6 +119,16 @@ def same_bytes(first: str, second: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def sync_folder(folder: str) -> None:
+    """Have a folder's names on the disk, as far as its file system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def numbered(path: str) -> Iterator[str]:

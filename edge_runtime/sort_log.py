@@ -3,8 +3,9 @@
 JSON Lines in the folder that is sorted into, one file a run, ``undo-DATE-TIME.jsonl``. After a
 header, ``{"n", "do", "from", "to", "part"}`` stands before an action (``do`` is move or copy, ``from``
 absolute, ``to`` and the unfinished ``part`` relative to the folder), ``{"n", "done", "sha256"}``
-behind it, ``{"made"}`` before a folder is made. A line is on the disk before its action begins, so
-whenever the process dies, or the power fails, what may have been done is in the log.
+behind it, ``{"made"}`` before a folder is made. Every line is with the system before its action
+begins, so the log is true whenever the process dies; that of a move is on the disk, too, so it is
+when the power fails. (A copy that the log has forgotten harms nobody.)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from .errors import DataError, UsageError
 from .files import system_failures
-from .moving import numbered
+from .moving import numbered, sync_folder
 
 _VERSION = 1
 _KEY = "edge_classify_sorting"
@@ -40,7 +41,7 @@ class SortLog:
         self._count += 1
         line = {"n": self._count, "do": action, "from": os.path.abspath(source)}
         line |= {"to": self._relative(target), "part": self._relative(part), **more}
-        self._write(line)
+        self._write(line, sync=action == "move")
         return self._count
 
     def end(self, number: int, done: bool, sha256: str | None = None) -> None:
@@ -60,13 +61,16 @@ class SortLog:
     def _relative(self, path: str) -> str:
         return os.path.relpath(path, self._folder)
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, line: dict[str, Any], sync: bool = False) -> None:
         with system_failures(self.path or self._folder):
             if self._file is None:
                 self._file = self._open()
                 header = {_KEY: _VERSION, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
                 self._append(self._file, header)
+                sync_folder(self._folder)
             self._append(self._file, line)
+            if sync:
+                os.fsync(self._file)
 
     def _open(self) -> int:
         name = os.path.join(self._folder, f"undo-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
@@ -85,7 +89,6 @@ class SortLog:
         try:
             while data:
                 data = data[os.write(file, data) :]
-            os.fsync(file)
         except OSError:
             os.truncate(file, place)  # half a line would spoil the next one
             raise

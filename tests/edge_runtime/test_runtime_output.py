@@ -132,7 +132,9 @@ def test_table_keeps_to_the_terminal(width: int) -> None:
     row = form.row(replace(ANSWER, path="folder/" * 30 + "end.jpg"), {})
     assert columns(row.rstrip("\n")) == width and row.rstrip().endswith("/end.jpg")
     ranks = form.head().splitlines()[0].count("rank")
-    assert ranks == {60: 0, 80: 1, 120: 2}[width]  # 27 columns for the rest, 24 for the path, 16 each
+    assert (
+        ranks == {60: 0, 80: 1, 120: 2}[width]
+    )  # 27 columns for the rest, 24 for the path, 16 each
 
 
 def test_text_helpers() -> None:
@@ -166,7 +168,9 @@ def test_out(
     assert os.listdir(file.parent) == [file.name]
     again = run("image", "--model", color_models.tflite, photo, *filled)
     assert again.exit_code == 2 and "--overwrite" in again.stderr
-    assert run("image", "--model", color_models.tflite, photo, *filled, "--overwrite").exit_code == 0
+    assert (
+        run("image", "--model", color_models.tflite, photo, *filled, "--overwrite").exit_code == 0
+    )
 
 
 def test_out_is_written_though_a_photo_fails(
@@ -239,4 +243,9 @@ def test_every_output_on_the_command_line(bundle: Path, photo: Path) -> None:
     assert ": red 1.000 (calibrated " in text[0] and ": unknown (red 0.576; calib" in text[1]
     _, dim_row = csv.DictReader(io.StringIO(results["csv"].stdout))
     assert float(dim_row["calibrated_score"]) == unsure["calibrated_score"]
-    assert results["table"].stdout.splitlines()[3].split()[:4] == ["red", "0.576", "0.452", "unknown"]
+    assert results["table"].stdout.splitlines()[3].split()[:4] == [
+        "red",
+        "0.576",
+        "0.452",
+        "unknown",
+    ]

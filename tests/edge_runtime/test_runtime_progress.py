@@ -91,7 +91,7 @@ def test_results_and_messages_stay_whole(command: list[str], tmp_path: Path) -> 
     assert sorted(line for line in lines if not line.startswith("warning")) == sorted(
         f"{tmp_path}/in/{n}.{'jpg' if n == 5 else 'png'}: red 1.000" for n in range(6)
     )
-    assert [line for line in lines if line.startswith("warning: ")][0].endswith("this warning.")
+    assert next(line for line in lines if line.startswith("warning: ")).endswith("this warning.")
 
 
 def test_line_beside_a_pipe(command: list[str]) -> None:

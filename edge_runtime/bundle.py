@@ -14,9 +14,11 @@ from .seen import recall, remember, stamp
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
     """Whether a path is meant as a bundle: a folder with a manifest, or a zip file."""
+    if (Path(path) / MANIFEST_NAME).is_file():
+        return True
     from .archive import looks_like_zip
 
-    return (Path(path) / MANIFEST_NAME).is_file() or looks_like_zip(path)
+    return looks_like_zip(path)
 
 
 @dataclass(frozen=True)

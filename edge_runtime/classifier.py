@@ -28,10 +28,10 @@ from .pipeline import Decoded, classify_in_order, decode, infer, run_size
 from .postprocess import probabilities, top_k
 from .prediction import Prediction, predict
 from .preprocess import Photo, Roi, preprocess
-from .settings import ModelSettings
 
 if TYPE_CHECKING:
     from .heatmap import Explanation
+    from .settings import ModelSettings
 
 
 class Classifier:

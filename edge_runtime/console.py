@@ -8,6 +8,7 @@ toolkit's errors; :class:`EdgeGroup` turns them into a message and the exit code
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import click
@@ -132,6 +134,37 @@ class EdgeGroup(click.Group):
             if failure is not None:
                 return _fail(str(failure), failure.exit_code)
             return _unexpected(error, verbose)
+
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """Commands of a group by name, each imported when it is asked for.
+
+    A command ``name`` is the object ``name`` of the module ``name`` in a package.
+    """
+
+    def __init__(self, package: str, *names: str) -> None:
+        """Know the commands of a package by their names."""
+        self._package = package
+        self._commands: dict[str, click.Command | None] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._commands[name]
+        if command is None:
+            module = importlib.import_module(f"{self._package}.{name}")
+            command = self._commands[name] = getattr(module, name)
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
 
 
 def _unexpected(error: Exception, verbose: bool) -> int:

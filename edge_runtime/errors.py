@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 
 #: What the operating system refuses for no fault of the data or of this program.
 _SYSTEM_ERRNOS = {
@@ -153,4 +152,6 @@ def first_line(error: Exception, otherwise: str | None = None) -> str:
 
 def shell_command(*words: str | os.PathLike[str]) -> str:
     """A command for a message, quoted so that it can be copied into a shell."""
+    import shlex
+
     return shlex.join([os.fspath(word) for word in words])

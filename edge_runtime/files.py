@@ -2,16 +2,15 @@
 
 Every output of the toolkit is written beside its final place and renamed into it,
 so that a killed process never leaves a half-written file under the final name.
+
+Hashing and writing import what they need themselves: classifying a photo does neither.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +66,8 @@ def cache_folder() -> Path:
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
+    import hashlib
+
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -84,6 +85,8 @@ def sha256_tree(path: str | os.PathLike[str]) -> str:
     A folder's digest is that of one line a file, in sorted order: the relative path with
     forward slashes, a blank, the file's digest, a line feed.
     """
+    import hashlib
+
     root = Path(path)
     if root.is_file():
         return sha256_file(root)
@@ -175,6 +178,8 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
         UsageError: ``path`` is a folder.
         SystemFailure: Disk full or no permission.
     """
+    import tempfile
+
     target = Path(path)
     if target.is_dir():
         raise UsageError(f"{target} is a folder; a file name was expected.")
@@ -212,6 +217,9 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         OutputExists: ``path`` exists and ``overwrite`` is false.
         SystemFailure: Disk full or no permission.
     """
+    import shutil
+    import tempfile
+
     target = Path(path)
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; a folder was expected.")
@@ -230,6 +238,9 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
 
 def replace_folder(new: Path, target: Path) -> None:
     """Move the folder ``new`` to ``target``; what stood there goes only once ``new`` is in place."""
+    import shutil
+    import tempfile
+
     if not target.exists():
         os.rename(new, target)
         return

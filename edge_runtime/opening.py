@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .backends.base import Backend
 from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import AUTO, ModelInfo, check_format
-from .rundir import MODEL, RunDir, looks_like_run
-from .settings import ModelSettings
+
+if TYPE_CHECKING:
+    from .settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,14 @@ def open_model(
     if fmt not in (None, AUTO):
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
-    if root.is_dir() and looks_like_run(root):
-        run = RunDir.open(root)
-        return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
-    if root.name == MODEL and looks_like_run(root.parent):
-        return open_model(root.parent, engine=engine, settings=settings)
+    if root.is_dir() or root.suffix == ".keras":
+        from .rundir import MODEL, RunDir, looks_like_run
+
+        if root.is_dir() and looks_like_run(root):
+            run = RunDir.open(root)
+            return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
+        if root.name == MODEL and looks_like_run(root.parent):
+            return open_model(root.parent, engine=engine, settings=settings)
     backend = open_backend(root, engine=engine)
     if backend.embedded is None:
         raise ModelError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import zipfile
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,6 @@ from .base import (
     default_threads,
     path_or_bytes,
 )
-from .tflite_graph import Graph, find_heatmap
-from .tflite_head import read_head
-from .tflite_tensor import dequantized
 
 #: Module, name shown to the user; tried in this order.
 _INTERPRETERS = (
@@ -93,7 +90,11 @@ class LiteRtBackend(Backend):
         self.step = float(scale)
         self._size = shape[0]
         self._tap: Tap | None = None
-        self.embedded = read_embedded(self._where)
+
+    @cached_property
+    def embedded(self) -> ModelInfo | None:  # type: ignore[override]  # read where it is asked for
+        """See :attr:`Backend.embedded`; a bundle's manifest says the same, and is read anyway."""
+        return read_embedded(self._where)
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.prepare`; quantised inputs go through a table of 256 values."""
@@ -114,6 +115,8 @@ class LiteRtBackend(Backend):
         named = self._named_heatmap()
         if named is not None:
             return named
+        from .tflite_graph import find_heatmap
+
         with open(self._where, "rb") as stream:
             return find_heatmap(stream.read(), self._where)
 
@@ -158,6 +161,9 @@ class Tap:
         Raises:
             ModelError: It has no feature map in front of a pooling and a head that can be read.
         """
+        from .tflite_graph import Graph
+        from .tflite_head import read_head
+
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
         self._head = read_head(graph, where, named)
@@ -174,6 +180,8 @@ class Tap:
         Returns:
             float32 (h, w, classes), or (h, w, 1) of one class; >= 0.
         """
+        from .tflite_tensor import dequantized
+
         stored = self.interpreter.get_tensor(self._head.features)[:1]
         return self._head.maps(dequantized(stored, self._tensor)[0], index)
 
@@ -249,6 +257,8 @@ def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
     Returns:
         The description; None if the file carries none.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(EMBEDDED_NAME)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("edge_runtime")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)  # each method that it makes costs every start
 class Wishes:
     """What a run is asked for."""
 
@@ -61,19 +61,22 @@ class Wishes:
         return self.copy_to if self.move_to is None else self.move_to
 
 
-@dataclass
 class _Run:
     """The parts of a run, and how far it is."""
 
-    classifier: Classifier
-    wishes: Wishes
-    form: Format
-    write: Write
-    progress: Progress | None
-    sorter: Sorter | None
-    overlays: Overlays | None
-    done: int = 0
-    failed: int = 0
+    def __init__(
+        self,
+        classifier: Classifier,
+        wishes: Wishes,
+        form: Format,
+        write: Write,
+        progress: Progress | None,
+        sorter: Sorter | None,
+        overlays: Overlays | None,
+    ) -> None:
+        self.classifier, self.wishes, self.form, self.write = classifier, wishes, form, write
+        self.progress, self.sorter, self.overlays = progress, sorter, overlays
+        self.done = self.failed = 0
 
     def classify(self, photos: list[Found]) -> None:
         """Classify some photos and write their answers."""

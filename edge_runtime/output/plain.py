@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import unicodedata
+import functools
 
 #: C0 and C1 controls, line and paragraph separators, and the marks that turn the writing direction
 #: (Unicode UAX 9), by which a name could pretend to be another.
-_UNSAFE = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F),
-           *range(0x2066, 0x206A)]  # fmt: skip
-_SHOWN = {code: chr(code).encode("unicode_escape").decode() for code in _UNSAFE}
+_UNSAFE = ((0, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A))
 
 _ELLIPSIS = "…"
 
 
 def visible(text: str) -> str:
     """The text with control characters as Python's escapes, such as that of a line feed."""
-    return text if text.isprintable() else text.translate(_SHOWN)
+    return text if text.isprintable() else text.translate(_shown())
+
+
+@functools.cache
+def _shown() -> dict[int, str]:
+    codes = [code for first, end in _UNSAFE for code in range(first, end)]
+    return {code: chr(code).encode("unicode_escape").decode() for code in codes}
 
 
 def columns(text: str) -> int:
@@ -27,6 +31,8 @@ def columns(text: str) -> int:
 
 
 def _columns(character: str) -> int:
+    import unicodedata
+
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

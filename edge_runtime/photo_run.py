@@ -182,11 +182,13 @@ def _follow(photos: PhotosIn, watch: Watch, run: _Run) -> None:
 
 def _check_out(wishes: Wishes) -> None:
     from .files import refuse_existing
+    from .output.sink import is_special
 
-    if wishes.out is not None and os.path.isdir(wishes.out):
-        raise UsageError(f"--out {wishes.out}: is a folder; a file name was expected.")
-    if wishes.out is not None and os.path.isfile(wishes.out) and wishes.watch is None:
-        refuse_existing(wishes.out, wishes.overwrite)
+    out = str(wishes.out)
+    if os.path.isdir(out):
+        raise UsageError(f"--out {out}: is a folder; a file name was expected.")
+    if wishes.watch is None and not is_special(out):
+        refuse_existing(out, wishes.overwrite)
 
 
 def _watch(wishes: Wishes) -> Watch:

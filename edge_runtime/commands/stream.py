@@ -47,11 +47,11 @@ def stream(
     from ..stream import Window, classify_frames
 
     classifier = Classifier.open(model, fmt, threads)
-    threshold = classifier.info.output.unknown_threshold
     view = Window() if window else None
     count = 0
     try:
         with FrameSource(source) as frames:
+            threshold = classifier.info.output.unknown_threshold
             for result in classify_frames(classifier, frames, max_frames, top_k):
                 count += 1
                 if as_json:

@@ -48,11 +48,12 @@ def to_file(path: str, overwrite: bool) -> Iterator[Write]:
     from ..files import atomic_file, system_failures
 
     with contextlib.ExitStack() as stack:
-        if _is_special(path):
+        if is_special(path):
             place = Path(path)
             stack.enter_context(system_failures(path))
         else:
-            place = stack.enter_context(atomic_file(path, overwrite))
+            # A link to a file stays one.
+            place = stack.enter_context(atomic_file(os.path.realpath(path), overwrite))
         stream = stack.enter_context(_open(place, "w"))
         yield stream.write
 
@@ -105,7 +106,10 @@ def _open(path: Path, mode: str) -> IO[str]:
     return open(path, mode, encoding="utf-8", errors="backslashreplace", newline="")
 
 
-def _is_special(path: str) -> bool:
+def is_special(path: str) -> bool:
+    """Whether a path is a device, a pipe, or a name of an open file such as ``/dev/stdout``."""
+    if path.startswith(("/dev/", "/proc/")) and not path.startswith("/dev/shm/"):  # noqa: S108
+        return True
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from . import Extra
 
 #: Decimals of a score, and as many as are tried where rounding would make two scores equal.
-_DECIMALS, _MOST_DECIMALS = 3, 9
+_DECIMALS, _MOST_DECIMALS = 3, 6
 
 
 class Lines:
@@ -67,9 +67,10 @@ def _why(prediction: Prediction, threshold: float | None) -> str:
 
 
 def _apart(low: float, high: float) -> tuple[str, str]:
-    """Two scores with as many decimals as it takes to tell them apart."""
-    for decimals in range(_DECIMALS, _MOST_DECIMALS):
-        texts = f"{low:.{decimals}f}", f"{high:.{decimals}f}"
-        if texts[0] != texts[1]:
-            break
-    return texts
+    """Two scores with as many decimals as it takes to tell them apart, and to name the higher."""
+    decimals = _DECIMALS
+    while decimals < _MOST_DECIMALS and not (
+        round(high, decimals) == high and round(low, decimals) < high
+    ):
+        decimals += 1
+    return f"{low:.{decimals}f}", f"{high:.{decimals}f}"

@@ -67,6 +67,11 @@ def photo(tmp_path: Path) -> Path:
             0.9979,
             "unknown (red 0.951; calibrated 0.99786, under 0.99790)",
         ),
+        (
+            replace(ANSWER, calibrated_score=0.999, top=()),
+            0.9999,
+            "unknown (red 0.951; calibrated 0.9990, under 0.9999)",
+        ),
         (replace(ANSWER, calibrated_score=None, top=()), 0.96, "unknown (red 0.951, under 0.960)"),
         (replace(ANSWER, calibrated_score=None, unknown=None, top=()), None, "red 0.951"),
     ],
@@ -183,9 +188,22 @@ def test_out_is_written_though_a_photo_fails(
     assert [json.loads(line)["label"] for line in out.read_text().splitlines()] == ["red", None]
 
 
-def test_out_to_a_device_stays_a_device(color_models: ColorModels, photo: Path) -> None:
-    result = run("image", "--model", color_models.tflite, photo, "--out", "/dev/null")
-    assert result.exit_code == 0 and not Path("/dev/null").is_file()
+def test_out_to_what_is_no_file(color_models: ColorModels, photo: Path, tmp_path: Path) -> None:
+    """A device stays a device, a link to a file a link, also with --overwrite."""
+    link, file = tmp_path / "link.txt", tmp_path / "file.txt"
+    link.symlink_to(file)
+    file.touch()
+    for out in ("/dev/null", link):
+        result = run("image", "--model", color_models.tflite, photo, "--out", out, "--overwrite")
+        assert result.exit_code == 0, result.stderr
+    assert not Path("/dev/null").is_file() and link.is_symlink() and ": red" in file.read_text()
+    with (tmp_path / "redirected").open("wb") as stream:
+        subprocess.run(
+            command("--model", color_models.tflite, photo, "--out", "/dev/stdout", "--overwrite"),
+            stdout=stream,
+            check=True,
+        )
+    assert Path("/dev/stdout").is_symlink() and ": red" in (tmp_path / "redirected").read_text()
 
 
 @pytest.mark.parametrize("options", [[], ["--output", "csv"], ["--out", "/dev/full"]])

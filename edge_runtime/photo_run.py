@@ -50,6 +50,8 @@ class Wishes:
     def __post_init__(self) -> None:
         if self.copy_to is not None and self.move_to is not None:
             raise UsageError("--copy-to and --move-to: one of them at a time.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:  # NaN passes click
+            raise UsageError(f"--threshold {self.threshold}: expected 0 to 1.")
         if self.nul and "-" not in self.paths:
             raise UsageError("--null goes with `-`, the list on standard input.")
         if self.existing and self.watch is None:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .errors import DataError, UsageError
+from .errors import DataError, SystemFailure, UsageError
 from .files import system_failures
 from .moving import copy_file, move_file, numbered, same_bytes
 from .sort_log import SortLog
@@ -85,6 +85,11 @@ class Sorter:
                 if os.path.lexists(source) and os.path.exists(source):
                     raise
                 raise DataError(f"{source}: vanished before it was sorted.") from error
+            except PermissionError as error:
+                place = error.filename2 or error.filename or self._folder
+                raise SystemFailure(
+                    f"{place}: {error.strerror}. {source} stays where it is; check the permissions."
+                ) from error
 
     def close(self) -> None:
         """Close the log."""

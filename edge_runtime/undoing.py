@@ -85,7 +85,7 @@ def _move_back(action: Action) -> str | None:
         killed = action.done is None and not os.path.islink(target)
         if os.path.islink(target) and os.path.islink(source):
             killed = os.path.realpath(source) == os.path.realpath(target)
-        if killed and (os.path.samefile(source, target) or same_bytes(source, target)):
+        if killed and (os.path.samefile(source, target) or _is_rest(source, target)):
             os.unlink(target)  # killed between the new name and the end of the old one
             return None
         return f"another file lies at {source}"
@@ -112,10 +112,16 @@ def _remove_copy(action: Action) -> str | None:
         return f"it is its original, {action.source}, itself"
     if action.sha256 is not None and sha256_file(action.target) != action.sha256:
         return "it was changed after it was copied"
-    if not same_bytes(action.source, action.target):
+    unfinished = action.done is None and _is_rest(action.source, action.target)
+    if not unfinished and not same_bytes(action.source, action.target):
         return f"its original, {action.source}, was changed since: this is the only copy"
     os.unlink(action.target)
     return None
+
+
+def _is_rest(source: str, target: str) -> bool:
+    """Whether a killed action left this: the same bytes, or the empty file that keeps a name."""
+    return os.path.getsize(target) == 0 or same_bytes(source, target)
 
 
 def _retire(log: str) -> None:

@@ -65,6 +65,12 @@ def test_threshold_of_the_bundle_and_in_its_place(bundle: Path, dim: Path) -> No
     assert answer["unknown"] is False
 
 
+@pytest.mark.parametrize("value", ["nan", "1.5", "-1"])
+def test_wrong_threshold(color_models: ColorModels, dim: Path, value: str) -> None:
+    result = run("image", "--model", color_models.tflite, dim, "--threshold", value)
+    assert (result.exit_code, result.stdout) == (2, "") and "threshold" in result.stderr
+
+
 def test_roi(color_models: ColorModels, tmp_path: Path) -> None:
     """A red photo with a blue quarter: the region decides."""
     picture = Image.new("RGB", (80, 60), COLORS["red"])

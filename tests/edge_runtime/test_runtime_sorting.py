@@ -261,6 +261,10 @@ elif point == "across":
         real(source, target)
         die()
     os.link = across
+elif point == "placeholder":
+    def refuse(*_):
+        raise OSError(1, "no hard links here")
+    os.link, os.replace = refuse, die
 elif point == "part":
     def across(source, target):
         if source.endswith(".part"):
@@ -275,8 +279,8 @@ Sorter(folder, ("red", "green"), move == "move").place(
 
 @pytest.mark.parametrize(
     ("point", "how"),
-    [(point, "move") for point in ("before", "between", "after", "across", "part")]
-    + [(point, "copy") for point in ("before", "between", "after")],
+    [(point, "move") for point in ("before", "between", "after", "across", "part", "placeholder")]
+    + [(point, "copy") for point in ("before", "between", "after", "placeholder")],
 )
 def test_killed_at_any_moment(tmp_path: Path, sorted_into: Path, point: str, how: str) -> None:
     """The photo is whole somewhere, and the log is enough to bring it back and clean up."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import UsageError
-from .manifest import ModelInfo
+from .manifest import AUTO, ModelInfo
 from .opening import stated_by
 from .preprocess import Photo, Roi
 from .rundir import looks_like_run
@@ -92,6 +92,6 @@ def open_explainer(
 def _is_full(root: Path, fmt: str | None) -> bool:
     if is_bundle(root):
         return Bundle.open(root).manifest.artifact(fmt).format == "saved_model"
-    if fmt is not None:
+    if fmt not in (None, AUTO):
         return False  # opening it says that a format chooses from a bundle
     return looks_like_run(root) or root.suffix == ".keras" or (root / "saved_model.pb").is_file()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .errors import OutputExists, SystemFailure, UsageError
@@ -28,17 +28,20 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in {"__MACOSX", "@eaDir"}
 
 
-def find_photos(folder: str | os.PathLike[str]) -> list[str]:
+def find_photos(
+    folder: str | os.PathLike[str], unreadable: Callable[[OSError], None] | None = None
+) -> list[str]:
     """Photos below a folder, recursively, by extension, hidden ones left out.
 
     Args:
         folder: Folder to search.
+        unreadable: Is told of each folder that cannot be read; None passes over it.
 
     Returns:
         Paths that begin with ``folder`` as it was given, sorted.
     """
     found = []
-    for parent, folders, names in os.walk(os.fspath(folder)):
+    for parent, folders, names in os.walk(os.fspath(folder), onerror=unreadable):
         folders[:] = [name for name in folders if not is_hidden(name)]
         found += [
             os.path.join(parent, name)

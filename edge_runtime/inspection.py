@@ -21,7 +21,7 @@ from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import MissingComponent, ModelError, UsageError
 from .files import size_of
-from .manifest import Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
+from .manifest import AUTO, Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
 from .opening import stated_by
 from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings, Stated, refuse_contradictions
@@ -76,7 +76,7 @@ def inspect_model(
     if is_bundle(root):
         bundle = Bundle.open(root)
         return report | _bundle(bundle, fmt, stated) | _engine(bundle.file(fmt)[1], engine)
-    if fmt is not None:
+    if fmt not in (None, AUTO):
         check_format(fmt)
         raise UsageError(f"{root}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):

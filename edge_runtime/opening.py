@@ -10,7 +10,7 @@ from .backends.base import Backend
 from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import ModelError, UsageError
-from .manifest import ModelInfo, check_format
+from .manifest import AUTO, ModelInfo, check_format
 from .settings import ModelSettings, Stated, refuse_contradictions
 
 #: Endings of the name of a file beside a model, in the order in which they are looked for.
@@ -38,7 +38,8 @@ def open_model(
 
     Args:
         path: The model; a SavedModel and a run directory need TensorFlow.
-        fmt: Which artifact of a bundle; None for its default.
+        fmt: Which artifact of a bundle; None for its default, ``auto`` for the fastest that
+            passed (of a model that is no bundle, itself).
         engine: Interpreter, threads, delegate; None for the defaults.
         settings: What the caller knows of the model and the file does not say.
         probe: Whether a .tflite or .onnx file that this board has not run yet is tried in a
@@ -63,7 +64,7 @@ def open_model(
         backend = open_backend(file, engine=_probed(file, engine) if probe else engine)
         backend.feed(info.input)
         return Opened(backend, info, artifact.format, str(file))
-    if fmt is not None:
+    if fmt not in (None, AUTO):
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
     if root.is_dir() or root.suffix == ".keras":

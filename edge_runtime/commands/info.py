@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.command(cls=EdgeCommand, example="edge-classify info bundle")
 @click.argument("model", metavar="MODEL")
 @click.option(
-    "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."
+    "--format",
+    "fmt",
+    metavar="FMT",
+    help="Artifact of the bundle, or `auto`: the fastest that passed. Default: the bundle's own.",
 )
 @settings_options
 @engine_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import EdgeCommand, Terminated, json_option, print_json
-from .options import format_answer, model_options
+from .options import model_options
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -48,6 +48,7 @@ def stream(
     with exit code 0.
     """
     from ..classifier import Classifier
+    from ..output.text import format_answer
     from ..sources import FrameSource
     from ..stream import Window, classify_frames
 
@@ -56,13 +57,14 @@ def stream(
     count = 0
     try:
         with FrameSource(source) as frames:
+            threshold = classifier.info.output.unknown_threshold
             for result in classify_frames(classifier, frames, max_frames, top_k):
                 count += 1
                 if as_json:
                     print_json(result.to_dict())
                 else:
                     click.echo(
-                        f"frame {result.frame.number}: {format_answer(result.prediction)}"
+                        f"frame {result.frame.number}: {format_answer(result.prediction, threshold)}"
                         f"  age {result.age_ms:.0f} ms"
                     )
                 if view is not None and not view.show(result):

@@ -120,6 +120,25 @@ def test_cold_start(color_models: ColorModels, tmp_path: Path) -> None:
     assert not loaded & DEAR
 
 
+def test_the_plain_case_loads_no_more_than_it_uses(
+    color_models: ColorModels, tmp_path: Path
+) -> None:
+    """What sorts, watches, draws, and writes other forms is loaded only where it is asked for."""
+    photo = paint(tmp_path / "p.jpg", (255, 0, 0))
+    code = (
+        "import sys\nfrom edge_runtime.cli import cli\n"
+        f"cli(['image', '--model', {str(color_models.tflite)!r}, {str(photo)!r}], "
+        "standalone_mode=False)\n"
+        "print(*sorted(n for n in sys.modules if n.startswith('edge_runtime.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "edge_runtime.output.text" in loaded
+    for name in ("sorting", "moving", "sort_log", "undoing", "watching", "progress", "overlays",
+                 "heatmap", "patterns", "roi", "output.table", "output.rows", "output.jsonl"):  # fmt: skip
+        assert f"edge_runtime.{name}" not in loaded, name
+
+
 @pytest.mark.parametrize("form", ["tflite", "tflite_int8", "bundle"])
 def test_heat_map(color_models: ColorModels, tmp_path: Path, form: str) -> None:
     photo, out = paint(tmp_path / "p.jpg", (255, 0, 0)), tmp_path / "why.png"
@@ -165,7 +184,7 @@ def test_info_of_a_tflite_file_needs_no_interpreter(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([name, "--help"] for name in ("image", "stream", "info", "selftest"))],
+    [["--help"], *([name, "--help"] for name in ("image", "stream", "info", "selftest", "undo"))],
 )
 def test_help_is_light(arguments: list[str]) -> None:
     """Help needs neither numpy nor Pillow."""

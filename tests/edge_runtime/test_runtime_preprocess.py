@@ -130,7 +130,7 @@ def test_large_jpeg_is_close_to_full_decoding(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("text.jpg", b"this is no photo", "not an image"),
-        ("empty.jpg", b"", "not an image"),
+        ("empty.jpg", b"", "an empty file"),
         ("missing.jpg", None, "no such file"),
     ],
 )

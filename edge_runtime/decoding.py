@@ -123,7 +123,8 @@ def shown(text: str) -> str:
 
 
 def _decode(photo: Photo, at_least: tuple[int, int] | None, roi: Roi | None) -> Decoded:
-    image, ours = _open(photo)
+    opened, ours = _open(photo)
+    image = opened
     width, height = image.size
     extent: tuple[float, float] = image.size
     if ours:
@@ -145,6 +146,8 @@ def _decode(photo: Photo, at_least: tuple[int, int] | None, roi: Roi | None) -> 
         from .color import to_rgb
 
         image = to_rgb(image)
+    if image is not opened:  # what has been acted upon must not be a second time
+        image.info = {}
     if swap:
         width, height, extent = height, width, extent[::-1]
     right, bottom = image.size

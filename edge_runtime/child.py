@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from typing import Any
 from . import errors
 from .answering import serve as serve
 from .answering import serve_session as serve_session
-from .errors import ChildDied, EdgeError
+from .errors import ChildDied, EdgeError, Overdue
 from .pipes import Silence, Talk
 
 #: The child's working folder is the one that holds the packages, so that a folder of the
@@ -31,6 +32,9 @@ _HOME = Path(__file__).resolve().parent.parent
 
 #: Seconds that a child has to end by itself once nothing more is asked of it.
 _FAREWELL = 5.0
+
+#: Seconds between two looks at a child's memory: time for some 100 MB.
+_GLANCE = 0.02
 
 _HINTS = {
     "SIGKILL": "often the kernel's answer to a lack of memory",
@@ -51,6 +55,7 @@ def ask(
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
     remedy: str = "",
+    memory: int | None = None,
 ) -> dict[str, Any]:
     """Start a process, hand it a request, and return its answer.
 
@@ -61,27 +66,55 @@ def ask(
         timeout: Seconds until the child is killed; None for as long as it takes.
         env: Environment variables on top of this process's.
         remedy: What the user can do when the time is up; ends the message.
+        memory: Bytes of memory (resident, on Linux) at which the child is killed; None for as
+            much as there is.
 
     Raises:
         ChildDied: The child crashed, was killed, or ended with an exit code.
-        EdgeError: The child failed or took too long; what it raised of the toolkit's own errors
-            keeps its class.
+        Overdue: It took too long.
+        EdgeError: The child failed; what it raised of the toolkit's own errors keeps its class.
     """
+    pipe = subprocess.PIPE
+    end = None if timeout is None else time.monotonic() + timeout
+    given: bytes | None = json.dumps(request).encode()
+    with subprocess.Popen(
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        cwd=_HOME,
+        env={**os.environ, **(env or {})},
+    ) as process:
+        try:
+            while True:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if memory is not None:
+                    left = _GLANCE if left is None else min(_GLANCE, left)
+                try:
+                    out, err = process.communicate(given, left)
+                    break
+                except subprocess.TimeoutExpired as error:
+                    if end is not None and time.monotonic() >= end:
+                        raise Overdue(_overdue(timeout, remedy)) from error
+                    _check_memory(process.pid, memory)
+                    given = None  # it has been taken over, whether it is written yet or not
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise ChildDied(_why(process.returncode, err))
+    return _raised(_parsed(out, err))
+
+
+def _check_memory(pid: int, limit: int | None) -> None:
+    """Raise ChildDied if a process holds more than it may; where /proc is missing, never."""
     try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=timeout,
-            cwd=_HOME,
-            env={**os.environ, **(env or {})},
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EdgeError(_overdue(timeout, remedy)) from error
-    if done.returncode:
-        raise ChildDied(_why(done.returncode, done.stderr))
-    return _raised(_parsed(done.stdout, done.stderr))
+        with open(f"/proc/{pid}/statm", "rb") as stream:
+            resident = int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return
+    if limit is not None and resident > limit:
+        raise ChildDied(f"the process took more than {limit / 1e6:.0f} MB of memory.")
 
 
 class Session:
@@ -139,8 +172,9 @@ class Session:
 
         Raises:
             ChildDied: The child crashed, was killed, or ended; the message says how.
-            EdgeError: The child failed or took too long; what it raised of the toolkit's own
-                errors keeps its class, a refusal of the system is a SystemFailure.
+            Overdue: It took too long.
+            EdgeError: The child failed; what it raised of the toolkit's own errors keeps its
+                class, a refusal of the system is a SystemFailure.
         """
         process, talk = self._running()
         try:
@@ -153,7 +187,7 @@ class Session:
                 raise ChildDied(_why(_end_of(process), talk.said))
         except Silence as error:
             self.close(patiently=False)
-            raise EdgeError(_overdue(timeout, remedy)) from error
+            raise Overdue(_overdue(timeout, remedy)) from error
         except BaseException:  # out of step with it: its next line would answer this request
             self.close(patiently=False)
             raise

@@ -68,6 +68,7 @@ class Classifier:
         *,
         engine: Engine | None = None,
         settings: ModelSettings | None = None,
+        probe: bool = False,
     ) -> Classifier:
         """Open a bundle, a ``.tflite`` or ``.onnx`` file, a SavedModel or a run directory.
 
@@ -77,6 +78,8 @@ class Classifier:
             threads: Interpreter threads; None for the engine's.
             engine: Interpreter, threads, delegate; None for the defaults.
             settings: What the caller knows of the model and the file does not say.
+            probe: Whether a file that this board has not run yet is tried in a child process
+                first, see :mod:`edge_runtime.probe`; the command line does.
 
         Raises:
             UsageError: No such path or format.
@@ -86,7 +89,7 @@ class Classifier:
         engine = engine or Engine()
         if threads is not None:
             engine = replace(engine, threads=threads)
-        opened = open_model(path, fmt, engine, settings)
+        opened = open_model(path, fmt, engine, settings, probe)
         return cls(opened.backend, opened.info, opened.format, opened.where)
 
     def pixels(self, photo: Photo, roi: Roi | None = None) -> np.ndarray:

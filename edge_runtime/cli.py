@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from .commands.doctor import doctor
 from .commands.gradcam import gradcam
 from .commands.image import image
 from .commands.info import info
@@ -21,7 +22,7 @@ def cli() -> None:
     """Classify photos and camera streams on a small board."""
 
 
-for command in (image, stream, gradcam, info, selftest):
+for command in (image, stream, gradcam, info, doctor, selftest):
     cli.add_command(command)
 
 

@@ -5,12 +5,14 @@
     EdgeError                 1  an unexpected failure
     ├── InputsFailed          1  some inputs failed, the others were done
     ├── ChildDied             1  a child process ended without an answer
+    ├── Overdue               1  a child process took longer than it was given
     ├── UsageError            2  a wrong option, format, key or path
     │   └── OutputExists      2  the output is there and --overwrite was not given
     ├── DataError             3  bad data or model; nothing was written
     │   ├── ImageError        3  one photo cannot be read
     │   ├── ModelError        3  a model file, run or bundle cannot be used
-    │   │   └── BundleError   3  a bundle contradicts its manifest
+    │   │   ├── BundleError   3  a bundle contradicts its manifest
+    │   │   └── UnsupportedOperator  3  no interpreter here knows all that a model file needs
     │   └── DatasetError      3  a folder of photos cannot be trained or evaluated on
     ├── CheckFailed           4  parity, regression or self-test did not hold
     ├── MissingComponent      5  a package is not installed, or a download failed
@@ -55,6 +57,10 @@ class ChildDied(EdgeError):
     """A child process was killed, crashed or ended before it answered."""
 
 
+class Overdue(EdgeError):
+    """A child process did not answer in the time that it was given."""
+
+
 class UsageError(EdgeError):
     """The caller asked for something that does not exist or makes no sense."""
 
@@ -81,6 +87,10 @@ class ModelError(DataError):
 
 class BundleError(ModelError):
     """A bundle contradicts its own manifest."""
+
+
+class UnsupportedOperator(ModelError):
+    """A whole model file needs operators that the interpreter does not know; another one may."""
 
 
 class DatasetError(DataError):

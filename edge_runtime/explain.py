@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .bundle import Bundle, is_bundle
+from .engine import Engine
 from .errors import UsageError
 from .manifest import ModelInfo
 from .preprocess import Photo
@@ -32,6 +33,9 @@ def open_explainer(
     fmt: str | None = None,
     layer: str | None = None,
     threads: int | None = None,
+    *,
+    engine: Engine | None = None,
+    probe: bool = False,
 ) -> Explainer:
     """Open what explains a model best without asking for more than it needs.
 
@@ -40,7 +44,9 @@ def open_explainer(
             bundle, a ``.tflite`` or ``.onnx`` file, for the heat map that it holds.
         fmt: Which artifact of a bundle; None for its default.
         layer: Feature-map layer, of a run directory only.
-        threads: Interpreter threads; None for the usable cores, at most 4.
+        threads: Interpreter threads; None for the engine's.
+        engine: Interpreter, threads, delegate; None for the defaults.
+        probe: Whether a file that is new here is tried in a child process first.
 
     Raises:
         UsageError: No such path, format or layer.
@@ -51,6 +57,7 @@ def open_explainer(
     if _is_full(root, fmt):
         from .gradcam import GradCam
 
+        (engine or Engine()).check_for(root)
         return GradCam.open(root, layer)
     if layer is not None and root.exists():
         raise UsageError(
@@ -58,7 +65,7 @@ def open_explainer(
         )
     from .classifier import Classifier
 
-    return Classifier.open(path, fmt, threads)
+    return Classifier.open(path, fmt, threads, engine=engine, probe=probe)
 
 
 def _is_full(root: Path, fmt: str | None) -> bool:

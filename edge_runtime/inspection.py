@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .bundle import Bundle, is_bundle
+from .engine import Engine
 from .errors import MissingComponent, ModelError, UsageError
 from .files import size_of
 from .manifest import Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
@@ -239,7 +240,7 @@ def _heatmap(spec: HeatmapSpec | None) -> dict[str, Any]:
 def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from .backends.onnx import OnnxBackend
 
-    backend = OnnxBackend(path, threads=1)
+    backend = OnnxBackend(path, Engine(threads=1))
     own = _unread(path, None)
     for side, values in zip(("inputs", "outputs"), backend.tensors(), strict=True):
         own[side] = [_tensor(name, _DTYPES.get(kind, kind), shape) for name, kind, shape in values]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .backends.base import Backend
@@ -30,6 +30,7 @@ def open_model(
     fmt: str | None = None,
     engine: Engine | None = None,
     settings: ModelSettings | None = None,
+    probe: bool = False,
 ) -> Opened:
     """Open a bundle, a ``.tflite`` or ``.onnx`` file, a SavedModel or a run directory.
 
@@ -38,6 +39,8 @@ def open_model(
         fmt: Which artifact of a bundle; None for its default.
         engine: Interpreter, threads, delegate; None for the defaults.
         settings: What the caller knows of the model and the file does not say.
+        probe: Whether a .tflite or .onnx file that this board has not run yet is tried in a
+            child process first, see :mod:`edge_runtime.probe`.
 
     Raises:
         UsageError: No such path or format.
@@ -52,7 +55,7 @@ def open_model(
     if is_bundle(root):
         bundle = Bundle.open(root)
         artifact, file = bundle.file(fmt)
-        backend = open_backend(file, engine=engine)
+        backend = open_backend(file, engine=_probed(file, engine) if probe else engine)
         return Opened(backend, bundle.manifest.info_of(artifact), artifact.format, str(file))
     if fmt is not None:
         check_format(fmt)
@@ -61,8 +64,8 @@ def open_model(
         run = RunDir.open(root)
         return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
     if root.name == MODEL and looks_like_run(root.parent):
-        return open_model(root.parent, engine=engine, settings=settings)
-    backend = open_backend(root, engine=engine)
+        return open_model(root.parent, None, engine, settings, probe)
+    backend = open_backend(root, engine=_probed(root, engine) if probe else engine)
     if backend.embedded is None:
         raise ModelError(
             f"{where}: carries no labels and preprocessing of edge-export, so any answer "
@@ -87,28 +90,39 @@ def open_backend(
         MissingComponent: Its interpreter is not installed.
     """
     engine = engine or Engine()
-    threads = threads or engine.threads
+    if threads:
+        engine = replace(engine, threads=threads)
     root = Path(path)
+    engine.check_for(root)
     if root.suffix == ".tflite":
         from .backends.litert import LiteRtBackend
 
-        return LiteRtBackend(root, threads)
+        return LiteRtBackend(root, engine)
     if root.suffix == ".onnx":
         from .backends.onnx import OnnxBackend
 
-        return OnnxBackend(root, threads)
+        return OnnxBackend(root, engine)
     if root.suffix == ".keras":
         from .backends.full_model import KerasBackend
 
-        return KerasBackend(root, threads)
+        return KerasBackend(root, engine.threads)
     if (root / "saved_model.pb").is_file():
         from .backends.full_model import SavedModelBackend
 
-        return SavedModelBackend(root, threads)
+        return SavedModelBackend(root, engine.threads)
     raise ModelError(
         f"{root}: not a model. Expected a bundle, a .tflite or .onnx file, "
         "a SavedModel folder or a run directory."
     )
+
+
+def _probed(file: Path, engine: Engine) -> Engine:
+    engine.check_for(file)
+    if file.suffix not in (".tflite", ".onnx"):
+        return engine
+    from .probe import probed
+
+    return probed(file, engine)
 
 
 def _format_of(path: Path) -> str:

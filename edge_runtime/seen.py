@@ -1,4 +1,7 @@
-"""Checksums that this device has computed already, by path, size and time of the file."""
+"""What this device has found out already, by path, size and time of the file.
+
+Checksums of files, and which interpreter has passed a trial run with them (:mod:`.probe`).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from .files import atomic_file, cache_folder, sha256_file
+
+#: Stands before the path of a file in the key of what its trial run showed.
+PROBE = "probe:"
 
 
 def content_digest(path: Path) -> str:
@@ -32,19 +39,37 @@ def _memory() -> Path:
     return cache_folder() / "verified.json"
 
 
-def recall() -> dict[str, list[object]]:
-    """What was noted: path to size, time and SHA-256; empty where nothing was."""
+#: What was read last, so that a start reads the file once: its path and time, its contents.
+_read: tuple[tuple[str, int] | None, dict[str, Any]] = (None, {})
+
+
+def recall() -> dict[str, Any]:
+    """What was noted: path (of a trial run ``probe:`` before it) to what is known of the file.
+
+    Returns:
+        Lists that begin with the file's :func:`stamp`; empty where nothing was noted.
+    """
+    global _read
+    file = _memory()
     try:
-        data = json.loads(_memory().read_bytes())
+        state = (str(file), file.stat().st_mtime_ns)
+        if _read[0] != state:
+            data = json.loads(file.read_bytes())
+            _read = (state, data if isinstance(data, dict) else {})
     except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) else {}
+    return dict(_read[1])
 
 
-def remember(key: str, value: list[object]) -> None:
-    """Note a verified file; a read-only home only means that it is hashed again next time."""
+def remember(key: str, value: list[Any]) -> bool:
+    """Note what is known of a file; what is known of files that are gone is forgotten.
+
+    Returns:
+        Whether it was written: a read-only home only means that the work is done again next time.
+    """
     with contextlib.suppress(Exception):
-        data = {k: v for k, v in recall().items() if os.path.exists(k)}
-        data[key] = value
+        known = {k: v for k, v in recall().items() if os.path.exists(k.removeprefix(PROBE))}
         with atomic_file(_memory()) as temporary:
-            temporary.write_text(json.dumps(data))
+            temporary.write_text(json.dumps({**known, key: value}))
+        return True
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,16 @@ class Backend(abc.ABC):
         if self.batch is None or len(tensor) == self.batch:
             return tensor
         return np.concatenate([tensor, np.repeat(tensor[-1:], self.batch - len(tensor), axis=0)])
+
+    def running(self) -> dict[str, Any]:
+        """What really runs the model.
+
+        Returns:
+            JSON object with ``interpreter`` (its name) and, as far as it applies, ``version``,
+            ``delegate`` (for people), ``placement`` (``operators``, ``delegated``, ``parts``),
+            ``providers`` and ``provider_options``.
+        """
+        return {"interpreter": self.name}
 
     @property
     def heatmap(self) -> HeatmapSpec | None:

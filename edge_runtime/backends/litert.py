@@ -1,72 +1,46 @@
-"""TFLite files, run by LiteRT (``ai_edge_litert``) or, where that has no wheel, tflite-runtime."""
+"""TFLite files, run by whichever of the interpreters of :mod:`.interpreters` is able."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingComponent, ModelError, first_line, missing_package
+from ..engine import Engine
+from ..errors import ModelError
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from ..quiet import quiet_stderr
-from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
+from .base import Backend, batch_of, check_image_input, path_or_bytes
+from .delegates import describe, placement
+from .interpreters import load_interpreter as load_interpreter
+from .interpreters import open_interpreter
 from .tflite_graph import Graph, find_heatmap
 from .tflite_tensor import dequantized
 
-#: Module, name shown to the user; tried in this order.
-_INTERPRETERS = (
-    ("ai_edge_litert.interpreter", "litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-)
-
 _IDENTIFIER = b"TFL3"
-
-
-def load_interpreter() -> tuple[Any, str]:
-    """The Interpreter class of the first installed runtime, and the runtime's name.
-
-    Raises:
-        MissingComponent: None is installed.
-    """
-    for module, name in _INTERPRETERS:
-        try:
-            return importlib.import_module(module).Interpreter, name
-        except ModuleNotFoundError as error:
-            if error.name not in (module, module.partition(".")[0]):
-                raise MissingComponent(
-                    f"{name} is installed but cannot start: {error}. Reinstall it."
-                ) from error
-        except ImportError as error:
-            raise MissingComponent(
-                f"{name} is installed but cannot start: {error}. Reinstall it, "
-                "or see which versions go together in the README."
-            ) from error
-    raise missing_package(
-        "ai-edge-litert", "tflite-runtime", "run a .tflite file (or: pip install ai-edge-litert)"
-    )
 
 
 class LiteRtBackend(Backend):
     """A TFLite classifier with one image input and one score vector."""
 
-    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], engine: Engine | None = None) -> None:
         """Load a file.
 
         Args:
             path: The ``.tflite`` file.
-            threads: Interpreter threads; None for :func:`~.base.default_threads`.
+            engine: Interpreter, threads, delegate; None for the defaults.
 
         Raises:
+            UsageError: No such delegate.
             ModelError: It is no whole TFLite file, or not an image classifier.
             MissingComponent: No interpreter is installed.
         """
-        self._where, self._threads = os.fspath(path), threads or default_threads()
+        self._where, self._engine = os.fspath(path), engine or Engine()
         check_header(self._where)
-        model = path_or_bytes(self._where)
-        self._interpreter, self.name = open_interpreter(model, self._threads, self._where)
+        self._loaded = open_interpreter(path_or_bytes(self._where), self._engine, self._where)
+        self._interpreter, self.name = self._loaded.interpreter, self._loaded.name
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
@@ -116,10 +90,24 @@ class LiteRtBackend(Backend):
         that :meth:`scores` costs no more than before.
         """
         if self._tap is None:
-            self._tap = Tap(self._where, self._named_heatmap(), self._threads)
+            self._tap = Tap(self._where, self._named_heatmap(), self._tap_engine())
         tap = self._tap
         scores = self._run(tap.interpreter, self.filled(self.prepare(pixels)))[0]
         return scores, tap.maps()
+
+    def running(self) -> dict[str, Any]:
+        """See :meth:`Backend.running`."""
+        where, delegate = placement(self._interpreter), self._loaded.delegate
+        return super().running() | {
+            "version": self._loaded.version,
+            "delegate": describe(delegate, where),
+            "placement": where,
+        }
+
+    def _tap_engine(self) -> Engine:
+        """The same interpreter; a GPU gives what a signature names only, so the CPU stands in."""
+        kept = None if self._loaded.delegate.kind == "gpu" else self._engine.delegate
+        return replace(self._engine, interpreter=self.name, delegate=kept)
 
     def _named_heatmap(self) -> HeatmapSpec | None:
         named = None if self.embedded is None else self.embedded.output.heatmap
@@ -142,7 +130,7 @@ class Tap:
         interpreter: It, with the tensor numbers of the file.
     """
 
-    def __init__(self, where: str, named: HeatmapSpec | None, threads: int) -> None:
+    def __init__(self, where: str, named: HeatmapSpec | None, engine: Engine) -> None:
         """Open a file; ``named`` None searches its graph.
 
         Raises:
@@ -158,7 +146,7 @@ class Tap:
             )
         self._kernel = graph.kernel(head)
         self._features, self._tensor = head.features, graph.tensors[head.features]
-        self.interpreter, _ = open_interpreter(graph.with_features(head), threads, where)
+        self.interpreter = open_interpreter(graph.with_features(head), engine, where).interpreter
 
     def maps(self) -> np.ndarray:
         """Maps of the first photo of the latest run, float32 (h, w, classes): relu(F W) / (h w)."""
@@ -167,37 +155,6 @@ class Tap:
         height, width, _ = features.shape
         maps: np.ndarray = np.maximum(features @ self._kernel.T, 0) / np.float32(height * width)
         return maps
-
-
-def open_interpreter(model: str | bytes, threads: int, where: str) -> tuple[Any, str]:
-    """An interpreter that is ready to run, and its name.
-
-    Args:
-        model: Path or contents of the file.
-        threads: How many it may use.
-        where: Name of the file, for messages.
-
-    Raises:
-        ModelError: It is no whole TFLite file, or needs what the interpreter lacks.
-        MissingComponent: No interpreter is installed.
-    """
-    interpreter_class, name = load_interpreter()
-    source = {"model_path" if isinstance(model, str) else "model_content": model}
-    try:
-        with quiet_stderr():  # it announces its delegate at every start
-            interpreter = interpreter_class(**source, num_threads=threads)
-            interpreter.allocate_tensors()
-    except SystemError as error:  # how tflite-runtime meets a numpy it was not built for
-        raise MissingComponent(
-            f"{name} is installed but cannot start ({first_line(error)}). tflite-runtime "
-            "needs an older numpy: pip install 'numpy<2'"
-        ) from error
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"{where}: {name} cannot load it ({first_line(error)}). "
-            "Export it again, or upgrade the interpreter."
-        ) from error
-    return interpreter, name
 
 
 def check_header(path: str) -> None:

@@ -1,14 +1,17 @@
-"""ONNX files, run by onnxruntime on the CPU."""
+"""ONNX files, run by onnxruntime."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, first_line, missing_package
+from ..engine import Engine
+from ..errors import ModelError
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from .base import Backend, batch_of, check_image_input, default_threads, path_or_bytes
+from .base import Backend, batch_of, check_image_input, path_or_bytes
+from .onnx_session import open_session
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
@@ -30,34 +33,20 @@ class OnnxBackend(Backend):
 
     name = "onnxruntime"
 
-    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], engine: Engine | None = None) -> None:
         """Load a file.
 
         Args:
             path: The ``.onnx`` file.
-            threads: onnxruntime's intra-op threads; None for :func:`~.base.default_threads`.
+            engine: Threads and execution providers; None for the defaults.
 
         Raises:
+            UsageError: No such provider.
             ModelError: It is no whole ONNX file, or not an image classifier.
             MissingComponent: onnxruntime is not installed.
         """
-        where = os.fspath(path)
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise missing_package("onnxruntime", "onnx", "run a .onnx file") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                path_or_bytes(where), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own exceptions share no public base class
-            raise ModelError(
-                f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."
-            ) from error
+        where, self._engine = os.fspath(path), engine or Engine()
+        self._session = open_session(path_or_bytes(where), self._engine, where)
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
         self._where = where
@@ -118,6 +107,17 @@ class OnnxBackend(Backend):
             for side in sides
         )
         return inputs, outputs
+
+    def running(self) -> dict[str, Any]:
+        """See :meth:`Backend.running`."""
+        import onnxruntime
+
+        providers = list(self._session.get_providers())
+        return super().running() | {
+            "version": onnxruntime.__version__,
+            "providers": providers,
+            "provider_options": self._session.get_provider_options(),
+        }
 
     def _choose_scores(self) -> str:
         kind = None if self.embedded is None else self.embedded.output.kind

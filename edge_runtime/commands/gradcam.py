@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import EdgeCommand, json_option, overwrite_option, print_json
 from ..errors import UsageError
 from .options import model_options
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 
 @click.command(
@@ -30,7 +34,7 @@ from .options import model_options
 def gradcam(
     model: str,
     fmt: str | None,
-    threads: int | None,
+    engine: Engine,
     photo: str,
     out: str,
     class_name: str | None,
@@ -56,7 +60,7 @@ def gradcam(
     if os.path.isdir(photo):
         raise UsageError(f"{photo}: is a folder; one photo was expected.")
     refuse_existing(out, overwrite)
-    explainer = open_explainer(model, fmt, layer, threads)
+    explainer = open_explainer(model, fmt, layer, engine=engine, probe=True)
     found = explainer.explain(photo, class_name)
     with open(photo, "rb") as stream:  # as bytes: what its name says was warned of already
         picture = load_upright(stream.read())

@@ -13,6 +13,7 @@ from ..errors import InputsFailed, UsageError
 from .options import format_answer, model_options
 
 if TYPE_CHECKING:
+    from ..engine import Engine
     from ..prediction import Prediction
 
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def image(
     model: str,
     fmt: str | None,
-    threads: int | None,
+    engine: Engine,
     paths: tuple[str, ...],
     top_k: int,
     as_json: bool,
@@ -42,7 +43,7 @@ def image(
     photos = list(expand(paths))
     from ..classifier import Classifier
 
-    classifier = Classifier.open(model, fmt, threads)
+    classifier = Classifier.open(model, fmt, engine=engine, probe=True)
     failed = 0
     for path in photos:
         prediction = classifier.try_classify(path, top_k)

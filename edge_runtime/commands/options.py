@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import threads_option
+from .engine_options import engine_options
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
 
 def model_options(function: click.decorators.FC) -> click.decorators.FC:
-    """``--model``, ``--format`` and ``--threads``."""
-    function = threads_option()(function)
+    """``--model``, ``--format``, and those of :func:`engine_options`."""
+    function = engine_options(function)
     function = click.option(
         "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."
     )(function)

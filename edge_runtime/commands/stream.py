@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import EdgeCommand, Terminated, json_option, print_json
 from .options import format_answer, model_options
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 _log = logging.getLogger("edge_runtime")
 
@@ -29,7 +33,7 @@ _log = logging.getLogger("edge_runtime")
 def stream(
     model: str,
     fmt: str | None,
-    threads: int | None,
+    engine: Engine,
     source: str,
     max_frames: int | None,
     top_k: int,
@@ -45,7 +49,7 @@ def stream(
     from ..sources import FrameSource
     from ..stream import Window, classify_frames
 
-    classifier = Classifier.open(model, fmt, threads)
+    classifier = Classifier.open(model, fmt, engine=engine, probe=True)
     view = Window() if window else None
     count = 0
     try:

@@ -40,20 +40,24 @@ def _all() -> Iterator[tuple[str, bytes]]:
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "x" * 300, zip=True)
     text.add_itxt("XML:com.adobe.xmp", xmp.decode())
-    more = {"save_all": True, "append_images": [rgb.rotate(90, expand=True), rgba.convert("RGB")]}
+
+    def more() -> dict[str, Any]:
+        others = [rgb.rotate(180), rgba.convert("RGB")]
+        return {"save_all": True, "append_images": others}
+
     yield "plain.jpg", _save(rgb, "JPEG")
     yield "marked.jpg", _save(rgb, "JPEG", xmp=xmp, **marked)
     yield "progressive.jpg", _save(rgb, "JPEG", progressive=True, exif=exif)
     yield "print.jpg", _save(rgb.convert("CMYK"), "JPEG", icc_profile=icc)
     yield "grey.jpg", _save(rgb.convert("L"), "JPEG")
-    yield "pair.jpg", _save(rgb, "MPO", **more)
+    yield "pair.jpg", _save(rgb, "MPO", **more())
     yield "marked.png", _save(rgb, "PNG", pnginfo=text, **marked)
     yield "alpha.png", _save(rgba, "PNG")
     yield "deep.png", _save(deep, "PNG", icc_profile=icc)
     yield "palette.png", _save(rgb.quantize(16), "PNG", transparency=3)
-    yield "movie.png", _save(rgb, "PNG", **more)
+    yield "movie.png", _save(rgb, "PNG", **more())
     yield "plain.gif", _save(rgb, "GIF")
-    yield "movie.gif", _save(rgb.quantize(8), "GIF", transparency=1, **more)
+    yield "movie.gif", _save(rgb.quantize(8), "GIF", transparency=1, **more())
     yield "plain.bmp", _save(rgb, "BMP")
     yield "palette.bmp", _save(rgb.quantize(16), "BMP")
     yield "plain.ppm", _save(rgb, "PPM")
@@ -62,10 +66,10 @@ def _all() -> Iterator[tuple[str, bytes]]:
         yield f"{packing}.tif", _save(rgb, "TIFF", compression=packing, **marked)
     yield "deep.tif", _save(deep, "TIFF")
     yield "lab.tif", _save(Image.new("LAB", _SIDES, (138, 209, 198)), "TIFF")
-    yield "pages.tif", _save(rgb, "TIFF", **more)
+    yield "pages.tif", _save(rgb, "TIFF", **more())
     yield "plain.webp", _save(rgb, "WEBP", **marked)
     yield "alpha.webp", _save(rgba, "WEBP", lossless=True)
-    yield "movie.webp", _save(rgb, "WEBP", **more)
+    yield "movie.webp", _save(rgb, "WEBP", **more())
     if features.check("avif"):
         yield "marked.avif", _save(rgb, "AVIF", **marked)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Engine
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from .base import Backend, batch_of, check_image_input, path_or_bytes
 from .onnx_session import open_session
@@ -47,7 +47,7 @@ class OnnxBackend(Backend):
         """
         where, self._engine = os.fspath(path), engine or Engine()
         self._session = open_session(path_or_bytes(where), self._engine, where)
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text = _metadata(self._session, where)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
         self._where = where
         inputs = self._session.get_inputs()
@@ -125,5 +125,23 @@ class OnnxBackend(Backend):
         return next((name for name in names if name in self._outputs), next(iter(self._outputs)))
 
     def _run(self, outputs: list[str], tensor: np.ndarray) -> list[np.ndarray]:
-        found = self._session.run(outputs, {self._input: tensor})
+        try:
+            found = self._session.run(outputs, {self._input: tensor})
+        except Exception as error:  # onnxruntime's own exceptions share no public base class
+            if isinstance(error, MemoryError):
+                raise
+            raise ModelError(
+                f"{self._where}: onnxruntime cannot run it ({first_line(error)}). "
+                "Copy the file again, or export it again."
+            ) from error
         return [array.astype(np.float32, copy=False) for array in found]
+
+
+def _metadata(session: Any, where: str) -> str | None:
+    try:
+        text: str | None = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"{where}: its metadata is no UTF-8 text ({error}). Copy the file again."
+        ) from error
+    return text

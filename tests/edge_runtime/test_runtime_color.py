@@ -163,9 +163,7 @@ def test_lab() -> None:
     [b"nothing of the kind", SRGB[:200], SRGB[:128] + b"\xff" * 400, LINEAR_GREY, cmyk_profile()],
     ids=["text", "cut", "table", "grey", "print"],
 )
-def test_unfit_profile_is_ignored(
-    profile: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unfit_profile_is_ignored(profile: bytes, caplog: pytest.LogCaptureFixture) -> None:
     image = Image.new("RGB", (4, 4), (220, 60, 20))
     with caplog.at_level("DEBUG", logger="edge_runtime"):
         assert color_of(encoded(image, "PNG", icc_profile=profile)) == (220, 60, 20)

@@ -212,7 +212,8 @@ def test_the_whole_region_is_the_photo() -> None:
 
 
 @pytest.mark.parametrize(
-    "roi", [(0.5, 0, 0.5, 1), (0, 0, 1.1, 1), (-0.1, 0, 1, 1), (0.6, 0, 0.4, 1), (float("nan"), 0, 1, 1)]
+    "roi",
+    [(0.5, 0, 0.5, 1), (0, 0, 1.1, 1), (-0.1, 0, 1, 1), (0.6, 0, 0.4, 1), (float("nan"), 0, 1, 1)],
 )
 def test_no_region(roi: tuple[float, float, float, float]) -> None:
     with pytest.raises(UsageError, match="region of interest"):
@@ -235,8 +236,6 @@ def test_an_upright_photo_is_neither_turned_nor_converted_again(mode: str) -> No
     place = profile.index(b"rXYZ")
     profile[place : place + 4] = b"gXYZ"
     profile[profile.index(b"gXYZ", place + 4) :][:4] = b"rXYZ"
-    data = encoded(
-        blocks(64, 48).convert(mode), "JPEG", exif=exif, icc_profile=bytes(profile)
-    )
+    data = encoded(blocks(64, 48).convert(mode), "JPEG", exif=exif, icc_profile=bytes(profile))
     upright = load_upright(data)
     assert np.array_equal(load_upright(upright), upright)

@@ -106,4 +106,4 @@ def _spoil_value(data: Any, chance: random.Random) -> None:
         other, name = chance.choice(places)
         holder[key] = copy.deepcopy(other[name])
     else:
-        holder[key] = chance.choice(_ODD)
+        holder[key] = copy.deepcopy(chance.choice(_ODD))

@@ -50,7 +50,7 @@ def _place(data: bytes, chance: random.Random) -> int:
 
 def _flip(data: bytes, chance: random.Random, _: Sequence[bytes]) -> bytes:
     made = bytearray(data)
-    for _ in range(chance.choice((1, 1, 2, 4, 16, 64))):
+    for _turn in range(chance.choice((1, 1, 2, 4, 16, 64))):
         if made:
             made[_place(data, chance)] ^= 1 << chance.randrange(8)
     return bytes(made)

@@ -59,7 +59,7 @@ class Worker:
     def __init__(self, bundle: Path | None, cache: Path) -> None:
         """Start it; its caches lie below ``cache``."""
         command = [sys.executable, "-m", "benchmarks.perf.fuzz.worker"]
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
             [*command, *([str(bundle)] if bundle else [])],
             stdin=subprocess.PIPE,

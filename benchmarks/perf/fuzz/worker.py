@@ -7,6 +7,7 @@ resident memory. What ends or hangs this process is seen by :mod:`.watch`.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import random
@@ -52,9 +53,9 @@ def _read_photo(data: bytes, number: int) -> None:
 def _read_model(path: Path) -> None:
     """Describe, open, classify and explain; the first refusal is the answer."""
     from edge_runtime.classifier import Classifier
-    from edge_runtime.inspection import inspect
+    from edge_runtime.inspection import inspect_model
 
-    json.dumps(inspect(str(path)))
+    json.dumps(inspect_model(path))
     classifier = Classifier.open(path, threads=1)
     photo = np.arange(32 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 32, 3)
     json.dumps(classifier.classify(photo).to_dict())
@@ -67,11 +68,18 @@ def _outcome(work: Callable[[], None]) -> dict[str, Any]:
     except EdgeError as error:
         message = str(error)
         if not message.isprintable() and "\n" in message:
-            return {"outcome": "unexpected", "trace": f"a message of several lines: {message!r}"}
+            return {
+                "outcome": "unexpected",
+                "trace": f"a message of several lines: {message[:1000]!r}",
+            }
         return {"outcome": "refused", "class": type(error).__name__, "code": error.exit_code}
     except BaseException as error:  # RecursionError, SystemExit: nothing of the kind may pass
         trace = "".join(traceback.format_exception(error))
-        return {"outcome": "unexpected", "class": type(error).__name__, "trace": trace[-4000:]}
+        return {
+            "outcome": "unexpected",
+            "class": type(error).__name__,
+            "trace": trace[:3000] + trace[-500:],
+        }
     return {"outcome": "ok"}
 
 
@@ -102,12 +110,12 @@ def main(bundle: Path | None) -> None:
         start = time.process_time()
         if request["kind"] == "photo":
             name, data = photo_bytes(number, whole)
-            answer = _outcome(lambda data=data, number=number: _read_photo(data, number))
+            answer = _outcome(functools.partial(_read_photo, data, number))
         else:
             if bundle is None:
                 raise SystemExit("models need a bundle")
             name, path = make_model(bundle, folder, number)
-            answer = _outcome(lambda path=path: _read_model(path))
+            answer = _outcome(functools.partial(_read_model, path))
         answer |= {"name": name, "seconds": time.process_time() - start, "mb": _peak_mb()}
         shutil.rmtree(folder, ignore_errors=True)
         print(json.dumps(answer), file=answers, flush=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import click
@@ -21,7 +22,9 @@ from .worker import photo_bytes
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "bundle", type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+)
 @click.option("--photos", "photo_count", default=10_000, show_default=True, help="In the library.")
 @click.option("--models", "model_count", default=5_000, show_default=True, help="Likewise.")
 @click.option("--command-photos", default=500, show_default=True, help="By edge-classify image.")
@@ -78,8 +81,6 @@ def _print(name: str, count: int, tally: Tally) -> None:
 
 
 def _one_photo(save: Path | None) -> Path:
-    import tempfile
-
     folder = save or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     photo = folder / "whole.jpg"

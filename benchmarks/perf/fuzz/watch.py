@@ -17,8 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from ..common import REPO
+
 #: Limits of one input: CPU seconds, seconds on a machine that does other things too, MB resident.
 CPU_SECONDS, SECONDS, MEGABYTES = 5.0, 60.0, 1000.0
+
+#: What a worker runs.
+MODULE = "benchmarks.perf.fuzz.worker"
 
 #: Seconds between looks.
 _POLL = 0.02
@@ -58,13 +63,14 @@ class Worker:
 
     def __init__(self, bundle: Path | None, cache: Path) -> None:
         """Start it; its caches lie below ``cache``."""
-        command = [sys.executable, "-m", "benchmarks.perf.fuzz.worker"]
+        command = [sys.executable, "-m", MODULE]
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
             [*command, *([str(bundle)] if bundle else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
+            cwd=REPO,
             env=os.environ | {"EDGE_CLASSIFY_CACHE": str(cache), "TMPDIR": str(cache)},
         )
         self.answered = 0
@@ -93,6 +99,11 @@ class Worker:
         self.answered += 1
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing can be asked of it any more."""
+        return self._process.poll() is not None
 
     def close(self) -> None:
         """End it."""
@@ -168,7 +179,7 @@ def _workers(bundle: Path | None, cache: Path) -> Iterator[Any]:
     living: list[Worker] = []
 
     def get() -> Worker:
-        if living and (living[0]._process.poll() is not None or living[0].answered >= _LIFE):
+        if living and (living[0].has_ended or living[0].answered >= _LIFE):
             living.pop().close()
         if not living:
             living.append(Worker(bundle, cache))

@@ -15,7 +15,21 @@ from edge_runtime.manifest import MANIFEST_NAME
 from .mutations import mutate
 
 #: What is spoilt, and how often.
-_KINDS = ("tflite",) * 4 + ("onnx",) * 3 + ("zip",) * 2 + ("manifest",) * 3 + ("labels", "member")
+_KINDS = (
+    *("tflite",) * 4, *("onnx",) * 3, *("zip",) * 2, *("manifest",) * 3, "labels", "member", "beside",
+)  # fmt: skip
+
+#: What a file beside a model says of it, as YAML and as JSON.
+_BESIDE = (
+    (".yaml", b"labels: [red, green, blue]\nnormalization: unit\nfit: crop\nkernel: bilinear\n"),
+    (".yaml", b"mean: [1, 2, 3]\nstd: 58.4\nlayout: NHWC\nchannel-order: RGB\n"),
+    (".json", b'{"labels": ["red", "green", "blue"], "normalization": "raw", "fit": "pad"}'),
+)
+
+#: A few kB of YAML that are gigabytes once every name is replaced by what it stands for.
+_LAUGHS = b"a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 10)
+)
 
 #: What a value of a manifest is replaced by.
 _ODD: tuple[Any, ...] = (
@@ -42,6 +56,15 @@ def make_model(bundle: Path, folder: Path, number: int) -> tuple[str, Path]:
         source = chance.choice(files)
         target = folder / f"model{source.suffix}"
         target.write_bytes(mutate(source.read_bytes(), chance, [f.read_bytes() for f in files]))
+        return kind, target
+    if kind == "beside":
+        target = folder / "model.tflite"
+        target.write_bytes(files[0].read_bytes())
+        suffix, text = chance.choice(_BESIDE)
+        made = chance.choice((mutate(text, chance, []), mutate(text, chance, []), _LAUGHS))
+        if not chance.randrange(8):
+            made = chance.choice((b"[", b"{a: ", b"- ")) * chance.choice((500, 5_000, 100_000))
+        target.with_name(target.name + suffix).write_bytes(made)
         return kind, target
     if kind == "zip":
         target = folder / "bundle.zip"

@@ -8,6 +8,7 @@ plain files below one folder, and nothing is unpacked that is larger than the ma
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import struct
@@ -224,8 +225,10 @@ class Archive:
             yield
         except (
             zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError,
-            RuntimeError, ValueError, OverflowError,
+            RuntimeError, ValueError, OverflowError, OSError,
         ) as error:  # fmt: skip  # zipfile raises all of these on damaged files
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise  # EINVAL is an offset in front of the file
             raise BundleError(
                 f"{self.path}: damaged or cut off, no whole zip file ({error}). "
                 "Copy the bundle again."

@@ -234,7 +234,7 @@ class ModelInfo:
             )
         except ModelError as error:
             raise ModelError(f"{where}: {error}") from error
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{where}: not a model description ({error!r}).") from error
 
     @classmethod

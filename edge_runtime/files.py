@@ -18,7 +18,9 @@ from .errors import OutputExists, SystemFailure, UsageError
 
 #: Extensions that a folder is searched for. A file named on the command line is
 #: opened whatever its extension says.
-PHOTO_EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PHOTO_EXTENSIONS = frozenset(
+    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
 
 _CHUNK = 1 << 20
 

@@ -10,10 +10,10 @@ import json
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from .manifest import AUTO, Artifact, HeatmapSpec, Manifest, ModelInfo, check_fo
 from .opening import stated_by
 from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings, Stated, refuse_contradictions
+
+if TYPE_CHECKING:
+    from .backends.tflite_graph import Graph
 
 #: Constants smaller than this, or of one axis, are biases, axes and shapes: no weights.
 _WEIGHT_ELEMENTS = 1024
@@ -260,13 +263,24 @@ def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     named = None if info is None else info.output.heatmap
     head = graph.head() if named is None else None
     own = _unread(path, None) | {
-        "inputs": tensors(graph.inputs),
-        "outputs": tensors(graph.outputs),
+        **_ends(path, graph, tensors),
         "weights": dict(weights.most_common()),
         "activations": dict(types.most_common()),
         "attached": _attached(path),
     }
     return info, own | _heatmap(named or (None if head is None else graph.spec(head)))
+
+
+def _ends(
+    path: Path, graph: Graph, tensors: Callable[[tuple[int, ...]], list[dict[str, Any]]]
+) -> dict[str, Any]:
+    try:
+        return {"inputs": tensors(graph.inputs), "outputs": tensors(graph.outputs)}
+    except IndexError as error:
+        raise ModelError(
+            f"{path}: damaged, its graph names a tensor or a zero point that is not there. "
+            "Copy the file again."
+        ) from error
 
 
 def _attached(path: Path) -> list[str]:

@@ -39,6 +39,9 @@ FORMAT_SUFFIXES: dict[str, str] = {
     "onnx-int8": ".onnx",
 }
 
+#: Bytes of a name in Linux's file systems (NAME_MAX).
+_LONGEST_NAME = 255
+
 #: What is used when no format is asked for and no verdict recorded another.
 DEFAULT_FORMAT = "tflite-fp32"
 
@@ -198,6 +201,9 @@ class Manifest:
             default = data.get("default", DEFAULT_FORMAT)
             if default not in formats:
                 raise BundleError(f"the default {default!r} is not among the artifacts.")
+            for key in ("versions", "source", "calibration"):
+                if not isinstance(data.get(key, {}), dict):
+                    raise BundleError(f"{key}: expected an object, found {data[key]!r}.")
             return cls(
                 info=info,
                 artifacts=artifacts,
@@ -224,6 +230,10 @@ def check_inside(name: Any) -> None:
     """Raise BundleError unless ``name`` is a plain relative path inside the bundle."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name or ":" in name:
         raise BundleError(f"file name {name!r} is not allowed in a bundle.")
+    if not name.isprintable():
+        raise BundleError(f"file name {name[:40]!r} is not allowed in a bundle.")
+    if any(len(part.encode()) > _LONGEST_NAME for part in name.split("/")):
+        raise BundleError(f"file name {name[:40]!r}... is longer than a file system allows.")
     path = PurePosixPath(name)
     if path.is_absolute() or any(part in ("..", ".", "") for part in name.split("/")):
         raise BundleError(f"file name {name!r} leaves the bundle's folder.")

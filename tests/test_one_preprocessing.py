@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from edge_runtime.backends.base import Backend
 from edge_runtime.classifier import Classifier
@@ -52,10 +52,28 @@ def sixteen_bit(file: Path) -> None:
     Image.fromarray(grey).save(file)
 
 
-def transparent(file: Path) -> None:
+def see_through() -> Image.Image:
     image = picture().convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
-    image.save(file)
+    return image
+
+
+def transparent(file: Path) -> None:
+    see_through().save(file)
+
+
+def profiled(file: Path) -> None:
+    """CIE XYZ as a profile: far from sRGB."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    first, second = srgb.index(b"rTRC"), srgb.index(b"gXYZ")
+    srgb[first : first + 4], srgb[second : second + 4] = b"xTRC", b"bXYZ"
+    picture().save(file, icc_profile=bytes(srgb) or profile)
+
+
+def heic(file: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    heif.from_pillow(picture()).save(file)
 
 
 def palette(file: Path) -> None:
@@ -75,6 +93,13 @@ ODD: dict[str, Callable[[Path], None]] = {
     "plain.webp": lambda file: picture().save(file, lossless=True),
     "plain.tif": lambda file: picture().save(file),
     "plain.bmp": lambda file: picture().save(file),
+    "profiled.jpg": profiled,
+    "profiled.png": profiled,
+    "print.tif": lambda file: picture().convert("CMYK").save(file),
+    "movie.gif": lambda file: picture().save(file, save_all=True, append_images=[picture(30, 30)]),
+    "lab.tif": lambda file: Image.new("LAB", (60, 50), (138, 209, 198)).save(file),
+    "alpha.webp": lambda file: see_through().save(file, lossless=True),
+    "phone.heic": heic,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Engine
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from .base import Backend, batch_of, chosen, path_or_bytes
 from .delegates import describe, placement
@@ -19,6 +20,9 @@ from .interpreters import load_interpreter as load_interpreter
 from .interpreters import open_interpreter
 
 _IDENTIFIER = b"TFL3"
+
+#: Bytes that a description unpacks to at most; a thousand classes are forty thousand.
+_MAX_DESCRIPTION = 4 << 20
 
 
 class LiteRtBackend(Backend):
@@ -122,8 +126,14 @@ class LiteRtBackend(Backend):
         return named if named is not None and named.features is not None else None
 
     def _run(self, interpreter: Any, tensor: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(self._input, tensor)
-        interpreter.invoke()
+        try:
+            interpreter.set_tensor(self._input, tensor)
+            interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{self._where}: {self.name} cannot run it ({first_line(error)}). "
+                "Copy the file again, or export it again."
+            ) from error
         scores: np.ndarray = interpreter.get_tensor(self._output)
         scores = scores.reshape(-1, self.classes).astype(np.float32, copy=False)
         if self._scale:
@@ -189,10 +199,21 @@ def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
         The description; None if the file carries none.
     """
     import zipfile
+    import zlib
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(EMBEDDED_NAME)
+        with zipfile.ZipFile(path) as archive, archive.open(EMBEDDED_NAME) as stream:
+            text = stream.read(_MAX_DESCRIPTION + 1)
     except (zipfile.BadZipFile, KeyError):
         return None
+    except (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # EINVAL is an offset in front of the file
+        raise ModelError(
+            f"{os.fspath(path)}: its description is damaged ({error}). Copy the file again."
+        ) from error
+    if len(text) > _MAX_DESCRIPTION:
+        raise ModelError(
+            f"{os.fspath(path)}:{EMBEDDED_NAME}: more than {_MAX_DESCRIPTION >> 20} MiB. Refused."
+        )
     return ModelInfo.from_json(text, f"{os.fspath(path)}:{EMBEDDED_NAME}")

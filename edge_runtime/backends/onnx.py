@@ -62,7 +62,7 @@ class OnnxBackend(Backend):
         """
         where, self._engine = os.fspath(path), engine or Engine()
         self._session = open_session(path_or_bytes(where), self._engine, where)
-        self._metadata = self._session.get_modelmeta().custom_metadata_map
+        self._metadata = _metadata(self._session, where)
         text = self._metadata.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
         self._where = where
@@ -211,9 +211,24 @@ class OnnxBackend(Backend):
     def _run(self, outputs: list[str], tensor: np.ndarray) -> list[np.ndarray]:
         try:
             found = self._session.run(outputs, {self._input: tensor})
-        except Exception as error:  # onnxruntime's own, as above
-            raise ModelError(f"{self._where}: cannot be run ({first_line(error)}).") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # onnxruntime's own exceptions share no public base class
+            raise ModelError(
+                f"{self._where}: onnxruntime cannot run it ({first_line(error)}). "
+                "Copy the file again, or export it again."
+            ) from error
         return [array.astype(np.float32, copy=False) for array in found]
+
+
+def _metadata(session: Any, where: str) -> Mapping[str, str]:
+    try:
+        found: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"{where}: its metadata is no UTF-8 text ({error}). Copy the file again."
+        ) from error
+    return found
 
 
 def _stated(metadata: Mapping[str, str]) -> dict[str, Any]:

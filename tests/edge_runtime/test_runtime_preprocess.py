@@ -130,7 +130,7 @@ def test_large_jpeg_is_close_to_full_decoding(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("text.jpg", b"this is no photo", "not an image"),
-        ("empty.jpg", b"", "not an image"),
+        ("empty.jpg", b"", "an empty file"),
         ("missing.jpg", None, "no such file"),
     ],
 )
@@ -171,11 +171,40 @@ def test_gif_named_png_is_read_with_a_warning(
 
 
 def test_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    stream = io.BytesIO()
-    Image.new("1", (64, 64)).save(stream, "PNG")
-    with pytest.raises(ImageError, match="more pixels"):
+    """By the header, before memory is allocated; the message names the way out."""
+    monkeypatch.setenv("EDGE_CLASSIFY_MAX_MEGAPIXELS", "0.004")
+    for fmt in ("PNG", "GIF", "TIFF", "WEBP", "BMP", "PPM"):
+        stream = io.BytesIO()
+        Image.new("L", (64, 64)).save(stream, fmt)
+        with pytest.raises(ImageError, match=r"0\.004 megapixels .* EDGE_CLASSIFY_MAX_MEGAPIXELS"):
+            preprocess(stream.getvalue(), SPEC)
+    monkeypatch.setenv("EDGE_CLASSIFY_MAX_MEGAPIXELS", "many")
+    with pytest.raises(ImageError, match="greater than 0"):
         preprocess(stream.getvalue(), SPEC)
+
+
+def test_large_jpegs_that_are_reduced_may_have_more_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A progressive one, or one with a scan for each colour, is kept whole by libjpeg."""
+    from edge_runtime import decoding
+
+    def jpeg(**options: object) -> bytes:
+        stream = io.BytesIO()
+        gradient(320, 240).save(stream, "JPEG", **options)
+        return stream.getvalue()
+
+    monkeypatch.setenv("EDGE_CLASSIFY_MAX_MEGAPIXELS", "0.02")
+    monkeypatch.setattr(decoding, "_ANY_SCANS", 0)
+    assert preprocess(jpeg(), SPEC).shape == (32, 32, 3)
+    with pytest.raises(ImageError, match="320 x 240"):
+        preprocess(jpeg(progressive=True), SPEC)
+    start = jpeg().index(b"\xff\xda")
+    scans = bytearray(jpeg())
+    scans[start + 4] = 1  # one of three colours in the first scan
+    with pytest.raises(ImageError, match="320 x 240"):
+        preprocess(bytes(scans), SPEC)
+    monkeypatch.setenv("EDGE_CLASSIFY_MAX_MEGAPIXELS", "0.01")
+    with pytest.raises(ImageError, match="320 x 240"):
+        preprocess(jpeg(), SPEC)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ import math
 import mmap
 import os
 import sqlite3
-import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +30,8 @@ from typing import Any
 import numpy as np
 import PIL
 
+from edge_runtime import color, decoding, icc, photo_formats
+from edge_runtime import preprocess as preprocess_module
 from edge_runtime.errors import ImageError
 from edge_runtime.files import cache_folder
 from edge_runtime.manifest import PreprocessSpec
@@ -38,8 +39,12 @@ from edge_runtime.preprocess import contradicting_format, preprocess
 
 from .stores import hold_store, only_writer, other_stores
 
-#: Layout of the folder; another number makes another store.
-_LAYOUT = 2
+#: Layout of the folder, and what the pixels mean; another number makes another store. 3: profiles
+#: are converted to sRGB, and a colour that a PNG names as transparent is laid over white.
+_LAYOUT = 3
+
+#: The code that pixels depend on.
+_CODE = (preprocess_module, decoding, photo_formats, color, icc)
 
 #: A photo that changed less than this before it was read may change again at the same time, ns.
 _RACY = 2_000_000_000
@@ -86,7 +91,7 @@ def store_folder(spec: PreprocessSpec) -> Path:
     Whatever may change a pixel is part of the name: the rule, the code that applies it, and
     Pillow's version.
     """
-    code = Path(inspect.getfile(preprocess)).read_bytes()
+    code = b"".join(Path(inspect.getfile(module)).read_bytes() for module in _CODE)
     parts = [json.dumps(asdict(spec), sort_keys=True), PIL.__version__, str(_LAYOUT)]
     digest = hashlib.sha256("\n".join(parts).encode() + code).hexdigest()
     name = f"{spec.width}x{spec.height}-{spec.fit}-{spec.kernel}-{digest[:12]}"
@@ -194,12 +199,9 @@ class PixelStore:
         """
         now = time.time_ns()
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                return Decoded(error="not a regular file.")  # opening a pipe would wait for ever
-            with open(path, "rb") as stream:
-                status, content = os.fstat(stream.fileno()), stream.read()
-        except OSError as error:
-            return Decoded(error=f"{(error.strerror or str(error)).lower()}.")
+            content, status = decoding.read_photo(path)
+        except ImageError as error:
+            return Decoded(error=str(error))
         sha = hashlib.sha256(content).digest()
         mtime = status.st_mtime_ns if status.st_mtime_ns < now - _RACY else -1
         if self.row_of(sha) >= 0:

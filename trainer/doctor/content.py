@@ -31,8 +31,8 @@ _OTHERS = (
     (b"\x89HDF", "an HDF5 file"),
 )
 
-#: Brands of the ISO base media file format (ISO/IEC 14496-12) that are pictures.
-_PICTURE_BRANDS = {
+#: Brands of the ISO base media file format (ISO/IEC 14496-12) that are photos.
+_PHOTO_BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
 }
@@ -52,14 +52,7 @@ def photo_format(head: bytes) -> str | None:
         bytes((n, 0, 0, 0)) for n in (12, 40, 52, 56, 108, 124)
     }:
         return "BMP"
-    return None
-
-
-def other_picture(head: bytes) -> str | None:
-    """Name of the picture format that begins so, of those that the toolkit does not open."""
-    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
-        return _PICTURE_BRANDS[head[8:12]]
-    return None
+    return _PHOTO_BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
 
 
 def describe_content(head: bytes) -> str | None:
@@ -72,9 +65,8 @@ def describe_content(head: bytes) -> str | None:
         return "nothing (0 bytes)"
     if not head.strip(b"\0"):
         return "zero bytes only"
-    picture = other_picture(head)
-    if picture is not None:
-        return f"a {picture} picture, which is not read; convert it to JPEG"
+    if photo_format(head) is not None:
+        return None
     for magic, name in _OTHERS:
         if head.startswith(magic):
             return name

@@ -12,7 +12,7 @@ from edge_runtime.files import PHOTO_EXTENSIONS, is_hidden
 from edge_runtime.rundir import PARTS
 
 from ..data.folders import VAL_ALIASES, check_name, is_split, listing, sub_folders
-from .content import HEAD, other_picture, photo_format
+from .content import HEAD, photo_format
 from .findings import Finding
 
 #: Files that systems leave behind and that are not hidden by their name, in lower case.
@@ -163,10 +163,6 @@ def _judge_other(path: str) -> Finding:
     name = photo_format(head)
     if name is not None:
         message = f"holds a {name} picture, but its extension is not searched for."
-        return Finding("unsearched-photo", message, (path,), (path,))
-    picture = other_picture(head)
-    if picture is not None:
-        message = f"holds a {picture} picture, which is not read."
         return Finding("unsearched-photo", message, (path,), (path,))
     return Finding("other-file", "is no photo.", (path,), (path,))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from edge_runtime.errors import ImageError
-from edge_runtime.preprocess import EXTENSION_FORMATS, FORMATS, load_upright
+from edge_runtime.photo_formats import EXTENSION_FORMATS, open_photo
+from edge_runtime.preprocess import load_upright
 
 from .content import HEAD, describe_content
 from .near import perceptual_hash
@@ -102,13 +102,12 @@ def _read(path: str) -> bytes:
 def _remarks(path: str, data: bytes) -> list[tuple[str, str]]:
     """Of a photo that can be decoded, from its header."""
     remarks: list[tuple[str, str]] = []
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with open_photo(data) as image:
         name, (width, height) = image.format or "", image.size
         expected = EXTENSION_FORMATS.get(os.path.splitext(path)[1].lower())
         if expected and name not in expected:
             remarks.append(("wrong-extension", f"holds a {name} picture."))
-        # The further pictures of an MPO are the camera's previews or its second eye.
-        frames = 1 if name == "MPO" else _frames(image)
+        frames = _frames(image)
         if frames > 1:
             remarks.append(("animated", f"{name} with {frames} pictures."))
     if name == "PNG" and not _png_is_sound(data):
@@ -134,7 +133,7 @@ def _frames(image: Image.Image) -> int:
 def _png_is_sound(data: bytes) -> bool:
     """Whether every chunk's CRC holds (PNG 1.2, 3.4), which decoding does not ask for."""
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        with open_photo(data) as image:
             image.verify()
     except Exception:  # SyntaxError, struct.error, ...
         return False
@@ -142,7 +141,7 @@ def _png_is_sound(data: bytes) -> bool:
 
 
 def _blank_message(data: bytes) -> str:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with open_photo(data) as image:
         if image.mode.startswith("I"):
             return "16-bit samples that use the lowest part of their range only; they turn black."
     return f"its colours differ by {BLANK_RANGE} of 255 levels at most."

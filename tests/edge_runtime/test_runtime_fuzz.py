@@ -1,0 +1,72 @@
+"""Some hundred of the damaged photos and models that benchmarks/perf/fuzz reads by the thousand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from color_model import ColorModels, paint
+
+from benchmarks.perf.fuzz import watch as watching
+from benchmarks.perf.fuzz.commandline import run_models, run_photos
+from benchmarks.perf.fuzz.models import make_model
+from benchmarks.perf.fuzz.photos import photos
+from benchmarks.perf.fuzz.watch import watch
+from benchmarks.perf.fuzz.worker import photo_bytes
+from edge_runtime.preprocess import load_upright
+
+
+def test_damaged_photos_are_read_or_refused() -> None:
+    tally = watch("photo", range(600))
+    assert not tally.findings
+    assert set(tally.outcomes) == {"ok", "refused: ImageError"}
+
+
+def test_damaged_models_are_read_or_refused(color_models: ColorModels) -> None:
+    """What ends an interpreter is looked at below; nothing else may be unexpected."""
+    tally = watch("model", range(300), color_models.bundle)
+    assert not [f for f in tally.findings if f.what == "unexpected"]
+    assert sum(tally.outcomes.values()) == 300
+    assert tally.outcomes["refused: ModelError"] and tally.outcomes["refused: BundleError"]
+
+
+def test_the_command_ends_as_designed(color_models: ColorModels, tmp_path: Path) -> None:
+    photo = paint(tmp_path / "red.jpg", (255, 0, 0))
+    assert not run_photos(color_models.tflite, range(50))
+    assert not run_models(color_models.bundle, photo, range(2))
+
+
+def test_inputs_are_made_of_their_number_alone(color_models: ColorModels, tmp_path: Path) -> None:
+    """A failing one can be made again, in another process too."""
+    assert photo_bytes(7, photos()) == photo_bytes(7, photos()) != photo_bytes(8, photos())
+    for number in range(12):
+        made = []
+        for name in ("first", "second"):
+            folder = tmp_path / f"{number}-{name}"
+            folder.mkdir()
+            kind, path = make_model(color_models.bundle, folder, number)
+            files = sorted(f for f in path.rglob("*") if f.is_file()) or [path]
+            made.append((kind, [file.read_bytes() for file in files]))
+        assert made[0] == made[1]
+
+
+def test_whole_photos_are_read() -> None:
+    """Damage is all that is wrong with them."""
+    for data in photos().values():
+        assert load_upright(data).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("number", "what"), [(1, "crash"), (2, "hang"), (3, "memory"), (4, "memory"), (5, "unexpected")]
+)
+def test_what_must_not_happen_is_found(
+    monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
+    """And the inputs after it are read by another worker."""
+    monkeypatch.setattr(watching, "MODULE", "fuzz_faults")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(watching, "CPU_SECONDS", 0.5 if number == 2 else 30.0)
+    monkeypatch.setattr(watching, "MEGABYTES", 200.0 if number == 3 else 1000.0)
+    tally = watch("photo", [0, number, 0])
+    assert [(f.number, f.what) for f in tally.findings] == [(number, what)]
+    assert tally.outcomes["ok"] >= 2

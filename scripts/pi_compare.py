@@ -79,9 +79,12 @@ def compare_answers(board: str, check: str, here: str, there: str, allowed: floa
         scores = {entry["index"]: entry["score"] for entry in answer["top"]}
         for entry in expected["top"]:
             difference = abs(scores.get(entry["index"], math.inf) - entry["score"])
-            largest = max(largest, difference)
+            # NaN is larger than nothing and smaller than nothing.
+            largest = max(largest, difference if math.isfinite(difference) else math.inf)
     problem = wrong[0] if wrong else None
-    if problem is None and allowed is not None and not largest <= allowed:
+    if problem is None and largest == math.inf:
+        problem = "a class of x86's answer has no score here"
+    elif problem is None and allowed is not None and largest > allowed:
         problem = f"a score differs by {largest:.2g}, allowed is {allowed:.2g}"
     labels = f"{len(wrong)} of {len(ours)} differ" if wrong else "equal"
     return Row(board, check, labels, largest, allowed, problem)

@@ -22,6 +22,9 @@ REPO = Path(__file__).resolve().parents[1]
 #: Debian releases that the set-up script makes. Raspberry Pi OS is named after the same ones.
 SUITES = ("bookworm", "trixie")
 
+#: Processors that qemu plays: of a Pi 4, of a Pi 5, of a Pi 3 and a Zero 2 W.
+CPUS = ("cortex-a72", "cortex-a76", "cortex-a53")
+
 #: The work folder, as an emulated board sees it.
 _INSIDE = "/pi"
 
@@ -134,8 +137,14 @@ def this_machine(work: Path) -> Machine:
     return Machine("x86", (), work)
 
 
-def emulated_board(tools: Path, suite: str, work: Path) -> Machine:
+def emulated_board(tools: Path, suite: str, cpu: str, work: Path) -> Machine:
     """Make an emulated board, or take the one that was made before.
+
+    Args:
+        tools: Folder of the two scripts.
+        suite: One of :data:`SUITES`.
+        cpu: One of :data:`CPUS`.
+        work: The work folder.
 
     Raises:
         Missing: The set-up failed, for instance for want of qemu or a network.
@@ -150,7 +159,7 @@ def emulated_board(tools: Path, suite: str, work: Path) -> Machine:
         )
     run = os.fspath(tools / "pi-run.sh")
     mount = f"{work}:{_INSIDE}"
-    return Machine(suite, (run, "-s", suite, "-b", mount, "-w", _INSIDE, "--"), work)
+    return Machine(suite, (run, "-s", suite, "-c", cpu, "-b", mount, "-w", _INSIDE, "--"), work)
 
 
 def build_wheel(work: Path) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from pi_checks import Reference, Subject, check_board
 from pi_compare import Row, table
-from pi_machines import REPO, SUITES, build_wheel, check_tools, emulated_board, this_machine
+from pi_machines import CPUS, REPO, SUITES, build_wheel, check_tools, emulated_board, this_machine
 
 _Path = click.Path(path_type=Path)
 
@@ -91,6 +91,13 @@ def _copy_photos(photos: Sequence[Path], folder: Path, work: Path) -> tuple[str,
     help="Debian release of the board; repeatable.",
 )
 @click.option(
+    "--cpu",
+    type=click.Choice(CPUS),
+    default=CPUS[0],
+    show_default=True,
+    help="Processor of the board: that of a Pi 4, of a Pi 5, of a Pi 3 and a Zero 2 W.",
+)
+@click.option(
     "--photos",
     multiple=True,
     type=_Path,
@@ -128,6 +135,7 @@ def main(
     bundles: tuple[Path, ...],
     tools: Path | None,
     suites: tuple[str, ...],
+    cpu: str,
     photos: tuple[Path, ...],
     foreign: tuple[Path, ...],
     shared: Path,
@@ -152,7 +160,7 @@ def main(
         subjects = copy_bundles(bundles, photos, work) + copy_foreign(models, work)
         if not any(s.fmt and s.fmt.startswith("tflite") for s in subjects):
             raise click.UsageError("none of the bundles holds a TFLite file.")
-        rows = run(tools, suites, subjects, work)
+        rows = run(tools, suites, cpu, subjects, work)
     finally:
         if keep is None:
             shutil.rmtree(work, ignore_errors=True)
@@ -167,7 +175,9 @@ def main(
         raise SystemExit(4)
 
 
-def run(tools: Path, suites: Sequence[str], subjects: Sequence[Subject], work: Path) -> list[Row]:
+def run(
+    tools: Path, suites: Sequence[str], cpu: str, subjects: Sequence[Subject], work: Path
+) -> list[Row]:
     """Build the wheel, install it here and on each board, and compare."""
     click.echo("building the wheel and installing it here", err=True)
     wheel = build_wheel(work)
@@ -177,7 +187,7 @@ def run(tools: Path, suites: Sequence[str], subjects: Sequence[Subject], work: P
     rows = []
     for suite in suites:
         click.echo(f"{suite}: making the board (some minutes the first time)", err=True)
-        board = emulated_board(tools, suite, work)
+        board = emulated_board(tools, suite, cpu, work)
         for row in check_board(board, x86, subjects, wheel):
             click.echo(f"{suite}: {row.check}: {row.problem or 'ok'}", err=True)
             rows.append(row)

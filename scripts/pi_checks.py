@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +37,14 @@ class Subject:
         """``--model`` and ``--format``."""
         return ["--model", self.model, *(["--format", self.fmt] if self.fmt else [])]
 
+    def file(self, what: str) -> str:
+        """A name of its own in the work folder for an output."""
+        return "-".join([self.model.replace("/", "-"), *([self.fmt] if self.fmt else []), what])
+
+
+class Failed(Exception):
+    """A command failed, here or on a board, so that nothing can be compared; the others go on."""
+
 
 @dataclass
 class Reference:
@@ -47,15 +54,13 @@ class Reference:
     outputs: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def output(self, *arguments: str) -> str:
-        """Standard output of ``edge-classify`` on x86, where it has to succeed."""
+        """Standard output of ``edge-classify`` on x86.
+
+        Raises:
+            Failed: It failed.
+        """
         if arguments not in self.outputs:
-            done = self.machine.edge_classify(*arguments)
-            if done.returncode != 0:
-                raise click.ClickException(
-                    f"on x86, `edge-classify {' '.join(arguments)}` ended with "
-                    f"{done.returncode}:\n{last_lines(done.stderr)}"
-                )
-            self.outputs[arguments] = done.stdout
+            self.outputs[arguments] = output_of(self.machine, *arguments)
         return self.outputs[arguments]
 
     def info(self, subject: Subject) -> dict[str, Any]:
@@ -116,15 +121,14 @@ def single_files(work: Path, subjects: Sequence[Subject]) -> Iterator[Subject]:
 
 def succeeds(board: Machine, *arguments: str) -> Row:
     """Run a command that prints JSON and has to end with 0."""
-    done = board.edge_classify(*arguments)
-    check = f"{arguments[0]} {' '.join(a for a in arguments[1:] if a != '--json')}".strip()
-    if done.returncode != 0:
-        problem = f"exit code {done.returncode}:\n{last_lines(done.stderr or done.stdout)}"
-        return Row(board.name, check, problem=problem)
+    check = " ".join(argument for argument in arguments if argument != "--json")
     try:
-        json.loads(done.stdout)
+        found = output_of(board, *arguments)
+        json.loads(found)
+    except Failed as problem:
+        return Row(board.name, check, problem=str(problem))
     except ValueError:
-        return Row(board.name, check, problem=f"no JSON on stdout: {done.stdout[:200]!r}")
+        return Row(board.name, check, problem=f"no JSON on stdout: {found[:200]!r}")
     return Row(board.name, check)
 
 
@@ -132,37 +136,47 @@ def answers(board: Machine, x86: Reference, subject: Subject, prefix: str = "") 
     """``edge-classify image`` on all photos of a model, every class listed."""
     line = ("image", *subject.options, "--json", "--top-k", _ALL_CLASSES, *subject.photos)
     check = f"{prefix}image, {subject.name}"
-    expected, done = x86.output(*line), board.edge_classify(*line)
-    if done.returncode != 0:
-        problem = f"exit code {done.returncode}:\n{last_lines(done.stderr)}"
-        return Row(board.name, check, problem=problem)
-    allowed = allowed_difference(x86.info(subject))
-    return compare_answers(board.name, check, expected, done.stdout, allowed)
+    try:
+        allowed = allowed_difference(x86.info(subject))
+        expected, found = x86.output(*line), output_of(board, *line)
+    except Failed as problem:
+        return Row(board.name, check, problem=str(problem))
+    return compare_answers(board.name, check, expected, found, allowed)
 
 
 def heat_maps(board: Machine, x86: Reference, subject: Subject) -> Row:
     """``edge-classify image --heatmap`` on all photos of a model."""
-    folder = f"maps {subject.name}".replace(" ", "-")
-    line = ("image", *subject.options, "--heatmap")
-    x86.output(*line, f"x86-{folder}", *subject.photos)
-    done = board.edge_classify(*line, f"{board.name}-{folder}", *subject.photos)
-    return _pictures(board, f"image --heatmap, {subject.name}", folder, done)
+    line = ("image", *subject.options, *subject.photos, "--heatmap")
+    return _pictures(board, x86, f"image --heatmap, {subject.name}", line, subject.file("maps"))
 
 
 def explained(board: Machine, x86: Reference, subject: Subject) -> Row:
     """``edge-classify gradcam`` on the first photo of a model."""
-    file = f"gradcam {subject.name}.png".replace(" ", "-")
     line = ("gradcam", *subject.options, subject.photos[0], "--out")
-    x86.output(*line, f"x86-{file}")
-    done = board.edge_classify(*line, f"{board.name}-{file}")
-    return _pictures(board, f"gradcam, {subject.name}", file, done)
+    return _pictures(board, x86, f"gradcam, {subject.name}", line, subject.file("gradcam.png"))
+
+
+def output_of(machine: Machine, *arguments: str) -> str:
+    """Standard output of ``edge-classify``.
+
+    Raises:
+        Failed: It ended with anything but 0.
+    """
+    done = machine.edge_classify(*arguments)
+    if done.returncode != 0:
+        said = last_lines(done.stderr or done.stdout)
+        raise Failed(f"exit code {done.returncode} on {machine.name}:\n{said}")
+    return done.stdout
 
 
 def _pictures(
-    board: Machine, check: str, output: str, done: subprocess.CompletedProcess[str]
+    board: Machine, x86: Reference, check: str, line: tuple[str, ...], output: str
 ) -> Row:
-    if done.returncode != 0:
-        problem = f"exit code {done.returncode}:\n{last_lines(done.stderr)}"
-        return Row(board.name, check, problem=problem)
-    here, there = board.work / f"x86-{output}", board.work / f"{board.name}-{output}"
-    return compare_pictures(board.name, check, here, there)
+    """Run a command on both that writes to the path at its end, and compare what it wrote."""
+    here, there = f"x86-{output}", f"{board.name}-{output}"
+    try:
+        x86.output(*line, here)
+        output_of(board, *line, there)
+    except Failed as problem:
+        return Row(board.name, check, problem=str(problem))
+    return compare_pictures(board.name, check, board.work / here, board.work / there)

@@ -243,3 +243,56 @@ def test_table_and_exit_code(
     assert used and not used[0].exists()
     rows[2] = compare.Row("trixie", "doctor")
     assert CliRunner().invoke(main.main, command).exit_code == 0
+
+
+def test_one_failure_does_not_hide_the_others(script: Any, bundle: Path, tmp_path: Path) -> None:
+    """A board on which int8 dies and gradcam writes another picture: two rows of the table."""
+    checks, work = script("pi_checks"), tmp_path / "work"
+    work.mkdir()
+    subjects = script("test_pi").copy_bundles([bundle], [], work)
+    x86, board = Fake("x86", work), Fake("trixie", work, dies_on="tflite-int8", grey=110)
+    rows = list(checks.check_board(board, checks.Reference(x86), subjects, "x.whl"))
+    assert board.installed == ["", "onnx"]
+    problems = {row.check: row.problem for row in rows}
+    failed = {check for check, problem in problems.items() if problem is not None}
+    assert "exit code 132 on trixie" in problems["image, bundle tflite-int8"]
+    pictures = {check for check in problems if check.startswith(("gradcam", "image --heatmap"))}
+    assert failed == pictures | {"image, bundle tflite-int8"} and len(pictures) == 5
+    assert problems["base install, ONNX names its extra"] is None
+    assert problems["doctor"] is None and problems["selftest 1-bundle"] is None
+
+
+class Fake:
+    """A machine with canned answers, in place of an emulated one."""
+
+    def __init__(self, name: str, work: Path, dies_on: str = "", grey: int = 100) -> None:
+        self.name, self.work, self.dies_on, self.grey = name, work, dies_on, grey
+        self.installed: list[str] = ["onnx"] if name == "x86" else []
+
+    def install(self, wheel: str, extra: str = "") -> None:
+        self.installed.append(extra)
+
+    def versions(self) -> str:
+        return "aarch64"
+
+    def edge_classify(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        def done(code: int, out: str = "", err: str = "") -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(arguments, code, out, err)
+
+        if self.dies_on and self.dies_on in arguments:
+            return done(132, err="Illegal instruction")
+        if "onnx-fp32" in arguments and "onnx" not in self.installed:
+            return done(5, err="pip install 'edge-classify[onnx]'")
+        if arguments[0] == "info":
+            output = {"dtype": "float32", "scale": None}
+            return done(0, json.dumps({"file": "m.tflite", "outputs": [output]}))
+        target = self.work / arguments[-1]
+        picture = Image.new("L", (4, 4), self.grey)
+        if arguments[0] == "gradcam":
+            picture.save(target)
+        elif "--heatmap" in arguments:
+            target.mkdir()
+            picture.save(target / "a.png")
+        elif arguments[0] == "image":
+            return done(0, line("a", {0: 0.7, 1: 0.3}))
+        return done(0, "{}")

@@ -1,4 +1,4 @@
-"""deploy/: the service's command line is one that edge-classify takes; the files are well formed."""
+"""deploy/: the service's command line is one that edge-classify takes; files and links are sound."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 import pytest
 
-from edge_runtime import errors
+from edge_runtime import __version__, errors
 from edge_runtime.commands.stream import stream
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "edge-classify.service"
 
 
@@ -117,3 +118,22 @@ def test_note_names_every_file() -> None:
     note = (DEPLOY / "README.md").read_text(encoding="utf-8")
     for path in DEPLOY.iterdir():
         assert path.name == "README.md" or f"`{path.name}`" in note
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md", "deploy/README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    """Files, and headings of the page itself as GitHub names them."""
+    path = ROOT / page
+    text = path.read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif "://" not in target:
+            assert (path.parent / target).is_file(), target
+
+
+def test_install_page_names_this_version() -> None:
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"edge_classify-([\w.]+)-py3", text)) == {__version__}

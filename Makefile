@@ -15,9 +15,13 @@ RUN     ?= $(OUT)
 BUNDLE  ?= bundle
 MODEL   ?= $(BUNDLE)
 ARGS    ?=
+PI_TOOLS ?=
+
+# Of test-pi: a bundle that was named has to be there; without one, and without bundle/, the demo's.
+PI_BUNDLE = $(if $(filter file,$(origin BUNDLE)),$(or $(wildcard $(BUNDLE)),demo/bundle),$(BUNDLE))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow train export classify bench lint clean wheel
+.PHONY: help venv demo test test-slow test-pi train export classify bench lint clean wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +36,10 @@ test: $(VENV)/.dev ## run the tests
 
 test-slow: $(VENV)/.slow ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
 	$(BIN)/python -m pytest -m 'slow' $(ARGS)
+
+test-pi: $(VENV)/.dev ## try the wheel on emulated Raspberry Pis, as root: make test-pi [BUNDLE='bundle other'] [PI_TOOLS=dir]
+	test '$(PI_BUNDLE)' != demo/bundle || test -e demo/bundle || $(MAKE) demo
+	$(BIN)/python scripts/test_pi.py $(PI_BUNDLE) $(if $(PI_TOOLS),--tools '$(PI_TOOLS)') $(ARGS)
 
 train: need-DATA $(VENV)/.all ## train: make train DATA=photos/ OUT=runs/x WEIGHTS=imagenet [ARGS='--seed 1']
 	$(BIN)/edge-train fit "$(DATA)" --out "$(OUT)" --weights "$(WEIGHTS)" $(ARGS)

@@ -1,0 +1,139 @@
+"""deploy/: the service's command line is one that edge-classify takes; files and links are sound."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from edge_runtime import __version__, errors
+from edge_runtime.commands.stream import stream
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "edge-classify.service"
+
+
+def unit() -> dict[str, list[str]]:
+    """``Section.Key`` to its values, in order; a unit file may repeat a key."""
+    found: dict[str, list[str]] = {}
+    section = ""
+    for line in UNIT.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, equals, value = line.partition("=")
+            assert section and equals, line
+            found.setdefault(f"{section}.{key}", []).append(value)
+    return found
+
+
+def environment() -> dict[str, str]:
+    """The variables of the environment file."""
+    lines = (DEPLOY / "edge-classify.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def command_line(variables: dict[str, str]) -> list[str]:
+    """What systemd makes of ExecStart: ``${NAME}`` is one word, ``$NAME`` as many as it holds."""
+    words: list[str] = []
+    for word in shlex.split(unit()["Service.ExecStart"][0]):
+        if bare := re.fullmatch(r"\$(\w+)", word):
+            words += variables[bare[1]].split()
+        else:
+            words.append(re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], word))
+    return words
+
+
+@pytest.mark.parametrize("options", ["", "--format tflite-int8 --threads 2 --top-k 3"])
+def test_command_line_is_taken(options: str) -> None:
+    """With the file as it is, and with the options that its comment offers."""
+    text = (DEPLOY / "edge-classify.env").read_text(encoding="utf-8")
+    assert f"OPTIONS={options}" in text
+    program, command, *arguments = command_line(environment() | {"OPTIONS": options})
+    assert Path(program).name == "edge-classify" and command == "stream"
+    context = stream.make_context("stream", arguments)
+    assert context.params["as_json"] and context.params["source"] == environment()["SOURCE"]
+    assert context.params["model"] == environment()["MODEL"]
+    if options:
+        assert context.params["fmt"] == "tflite-int8" and context.params["threads"] == 2
+
+
+def test_an_option_that_is_gone_would_be_noticed() -> None:
+    arguments = command_line(environment() | {"OPTIONS": "--frobnicate"})[2:]
+    with pytest.raises(click.NoSuchOption):
+        stream.make_context("stream", arguments)
+
+
+def test_restarts_only_where_that_helps() -> None:
+    found = unit()
+    hopeless = {int(code) for code in found["Service.RestartPreventExitStatus"][0].split()}
+    kinds = (errors.UsageError, errors.DataError, errors.MissingComponent)
+    assert hopeless == {kind.exit_code for kind in kinds}
+    assert errors.SystemFailure.exit_code not in hopeless  # a camera that fell out
+    assert found["Service.Restart"] == ["on-failure"]
+    assert found["Unit.StartLimitIntervalSec"] == ["0"]
+
+
+def test_service_may_do_little() -> None:
+    found = unit()
+    assert found["Service.User"] == ["edge-classify"]
+    assert found["Service.NoNewPrivileges"] == ["yes"]
+    assert found["Service.ProtectSystem"] == ["strict"]
+    assert found["Service.DeviceAllow"] == ["char-video4linux rw"]
+    assert found["Service.CapabilityBoundingSet"] == [""]
+    cache = found["Service.CacheDirectory"][0]  # all that it may write
+    assert found["Service.Environment"] == [f"EDGE_CLASSIFY_CACHE=/var/cache/{cache}"]
+    assert found["Service.EnvironmentFile"] == ["/etc/edge-classify/edge-classify.env"]
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    # It looks the program up, which is not installed where the unit expects it.
+    text = UNIT.read_text(encoding="utf-8")
+    copy = tmp_path / UNIT.name
+    copy.write_text(text.replace("/opt/edge-classify/venv/bin/edge-classify", "/bin/true"))
+    command = ["systemd-analyze", "verify", "--man=no", copy]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and UNIT.name not in done.stderr, done.stderr
+
+
+def test_camera_rule() -> None:
+    """One rule, of matches and two assignments, that names what the service opens."""
+    text = (DEPLOY / "70-edge-classify-camera.rules").read_text(encoding="utf-8")
+    (rule,) = (line for line in text.splitlines() if line and not line.startswith("#"))
+    parts = [part.strip() for part in rule.split(",")]
+    assert all(re.fullmatch(r'\w+(\{\w+\})?(==|\+=)"[^"]+"', part) for part in parts)
+    link = next(part for part in parts if part.startswith("SYMLINK+="))
+    assert environment()["SOURCE"] == "/dev/" + link.split('"')[1]
+
+
+def test_note_names_every_file() -> None:
+    note = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    for path in DEPLOY.iterdir():
+        assert path.name == "README.md" or f"`{path.name}`" in note
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md", "deploy/README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    """Files, and headings of the page itself as GitHub names them."""
+    path = ROOT / page
+    text = path.read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif "://" not in target:
+            assert (path.parent / target).is_file(), target
+
+
+def test_install_page_names_this_version() -> None:
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"edge_classify-([\w.]+)-py3", text)) == {__version__}

@@ -38,6 +38,9 @@ def _choice(*values: str) -> click.Choice[str]:
     return click.Choice(values, case_sensitive=False)
 
 
+#: In front of the parameters' names, so that a command may have an ``--output`` of its own.
+_PREFIX = "model_"
+
 #: Declarations of the options; the second is the field of ModelSettings.
 _OPTIONS: tuple[tuple[tuple[str, str], dict[str, Any]], ...] = (
     (
@@ -114,12 +117,12 @@ def settings_options(function: click.decorators.FC) -> click.decorators.FC:
 
     @functools.wraps(inner)
     def command(*args: Any, **kwargs: Any) -> Any:
-        values = {field: kwargs.pop(field) for (_, field), _ in _OPTIONS}
+        values = {field: kwargs.pop(_PREFIX + field) for (_, field), _ in _OPTIONS}
         return inner(*args, settings=_settings(values), **kwargs)
 
     wrapped: Callable[..., Any] = command
-    for names, attributes in reversed(_OPTIONS):
-        wrapped = click.option(*names, **attributes)(wrapped)
+    for (name, field), attributes in reversed(_OPTIONS):
+        wrapped = click.option(name, _PREFIX + field, **attributes)(wrapped)
     return cast("click.decorators.FC", wrapped)
 
 

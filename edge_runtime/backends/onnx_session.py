@@ -161,5 +161,7 @@ def _refusal(
             "Install what it needs, or leave out --provider."
         )
     else:
-        return ModelError(f"{where}: {who} cannot load it ({first_line(error)}). Export it again.")
+        return ModelError(
+            f"{where}: onnxruntime cannot load it ({first_line(error)}). Export it again."
+        )
     return UnsupportedOperator(f"{where}: {reason}. {newer}; {older}")

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bundle import Bundle as Bundle
     from .classifier import Classifier as Classifier
+    from .engine import Engine as Engine
     from .errors import EdgeError as EdgeError
+    from .heatmap import Explanation as Explanation
     from .manifest import ModelInfo as ModelInfo
     from .manifest import PreprocessSpec as PreprocessSpec
     from .prediction import Prediction as Prediction
+    from .preprocess import Photo as Photo
+    from .preprocess import Roi as Roi
     from .preprocess import preprocess as preprocess
+    from .settings import ModelSettings as ModelSettings
 
 __version__ = "0.1.0"
 
@@ -22,9 +27,14 @@ _HOMES = {
     "Bundle": "bundle",
     "Classifier": "classifier",
     "EdgeError": "errors",
+    "Engine": "engine",
+    "Explanation": "heatmap",
     "ModelInfo": "manifest",
+    "ModelSettings": "settings",
+    "Photo": "preprocess",
     "Prediction": "prediction",
     "PreprocessSpec": "manifest",
+    "Roi": "preprocess",
     "preprocess": "preprocess",
 }
 

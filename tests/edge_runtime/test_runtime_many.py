@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -324,6 +325,48 @@ def test_a_forked_copy_answers(color_models: ColorModels, photos: list[Path]) ->
     )
     command = [sys.executable, "-c", code, str(color_models.tflite), str(photos[0])]
     assert subprocess.run(command, timeout=SOON, check=False).returncode == 0
+
+
+def test_ctrl_c_ends_it(color_models: ColorModels, photos: list[Path]) -> None:
+    """While it waits for a photo that does not come, too."""
+    code = (
+        "import sys, time\n"
+        "from edge_runtime import Classifier\n"
+        "def photos():\n"
+        "    yield from sys.argv[2:] * 3\n"
+        "    print('waiting', flush=True)\n"
+        "    time.sleep(60)\n"
+        "with Classifier.open(sys.argv[1]) as classifier:\n"
+        "    try:\n"
+        "        for answer in classifier.classify_many(photos()):\n"
+        "            pass\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted')\n"
+    )
+    command = [sys.executable, "-c", code, str(color_models.tflite), *map(str, photos)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=SOON)[0] == "interrupted\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="Linux counts them")
+def test_nothing_is_left_open(color_models: ColorModels, photos: list[Path]) -> None:
+    """benchmarks/perf/many_classifications.py does this 100,000 times and watches memory, too."""
+
+    def counts() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    with Classifier.open(color_models.tflite) as classifier:
+        list(classifier.classify_many(photos))
+        before = counts()
+        for n in range(20):
+            answers = classifier.classify_many([*photos, b"damaged", "missing.jpg"])
+            list(itertools.islice(answers, 40 if n % 2 else 5))
+            answers.close()  # type: ignore[attr-defined]
+        assert counts() == before
 
 
 def test_classify_raises_what_classify_many_tells(color_models: ColorModels) -> None:

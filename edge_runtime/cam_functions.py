@@ -94,12 +94,12 @@ def gradcam_function(model: Any, layer: str | None = None, method: str = "gradca
     chosen = layer or choose_layer(model)
     usable = _usable(model)
     if chosen not in usable:
-        shown = (
-            [*usable[:_LISTED], f"... {len(usable)} in all"] if len(usable) > _LISTED else usable
-        )
+        # Squeeze-and-excitation works on one place, of which a map shows nothing.
+        names = [name for name, size in usable.items() if size != (1, 1)]
+        more = [f"... {len(names)} in all"] if len(names) > _LISTED else []
         raise UsageError(
             f"The model has no layer {chosen!r} with a feature map. The last ones that have: "
-            f"{', '.join(shown) or 'none'}."
+            f"{', '.join(names[:_LISTED] + more) or 'none'}."
         )
     tail, to_logits = logits_of(model)
     features = model.get_layer(chosen).output
@@ -186,12 +186,11 @@ METHODS: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
-def _usable(model: Any) -> list[str]:
-    """Names of all layers with a feature map, the last first."""
-    found = []
+def _usable(model: Any) -> dict[str, tuple[int, int]]:
+    """Names of all layers with a feature map, and its size, the last first."""
+    found = {}
     for layer in reversed(model.layers):
         shape = getattr(getattr(layer, "output", None), "shape", None)
-        # Squeeze-and-excitation works on one place, which no map shows anything of.
-        if shape is not None and len(shape) == 4 and shape[1] and shape[2] and shape[1:3] != (1, 1):
-            found.append(str(layer.name))
+        if shape is not None and len(shape) == 4 and shape[1] and shape[2]:
+            found[str(layer.name)] = (int(shape[1]), int(shape[2]))
     return found

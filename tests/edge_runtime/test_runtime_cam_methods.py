@@ -101,6 +101,20 @@ def test_all_are_cam_behind_pooling_of_positive_maps(
         np.testing.assert_allclose(heat, cam, rtol=1e-5)
 
 
+def test_map_of_one_place_is_explained_but_not_offered() -> None:
+    """Of small inputs the last map is one place; squeeze-and-excitation has such maps, too."""
+    keras = import_keras()
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(4, 2, name="wide")(image)
+    x = keras.layers.Conv2D(4, 3, name="narrow")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
+    found = gradcam_function(model, "narrow")(np.ones((1, 4, 4, 3), np.float32), 0)
+    assert found["heatmap"].shape == (1, 1)
+    with pytest.raises(UsageError, match=r"have: wide, [a-z_0-9]*\.$"):
+        gradcam_function(model, "nowhere")
+
+
 def test_saved_model_has_grad_cam_only(color_models: ColorModels) -> None:
     with pytest.raises(UsageError, match=r"--method layercam: a SavedModel keeps.*model\.keras"):
         GradCam.open(color_models.saved_model, method="layercam")

@@ -65,7 +65,7 @@ def ask(
         request: JSON object.
         timeout: Seconds until the child is killed; None for as long as it takes.
         env: Environment variables on top of this process's.
-        remedy: What the user can do when the time is up; ends the message.
+        remedy: What the user can do when the time is up, or the memory; ends the message.
         memory: Bytes of memory (resident, on Linux) at which the child is killed; None for as
             much as there is.
 
@@ -96,7 +96,7 @@ def ask(
                 except subprocess.TimeoutExpired as error:
                     if end is not None and time.monotonic() >= end:
                         raise Overdue(_overdue(timeout, remedy)) from error
-                    _check_memory(process.pid, memory)
+                    _check_memory(process.pid, memory, remedy)
                     given = None  # it has been taken over, whether it is written yet or not
         except BaseException:
             process.kill()
@@ -106,7 +106,7 @@ def ask(
     return _raised(_parsed(out, err))
 
 
-def _check_memory(pid: int, limit: int | None) -> None:
+def _check_memory(pid: int, limit: int | None, remedy: str) -> None:
     """Raise ChildDied if a process holds more than it may; where /proc is missing, never."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as stream:
@@ -114,7 +114,8 @@ def _check_memory(pid: int, limit: int | None) -> None:
     except (OSError, IndexError):
         return
     if limit is not None and resident > limit:
-        raise ChildDied(f"the process took more than {limit / 1e6:.0f} MB of memory.")
+        text = f"the process took more than {limit / 1e6:.0f} MB of memory. {remedy}"
+        raise ChildDied(text.rstrip())
 
 
 class Session:

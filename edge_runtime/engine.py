@@ -34,7 +34,8 @@ class Engine:
     providers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a name that nobody has."""
+        """Refuse a name that nobody has; take a list, as JSON has it, for a tuple."""
+        object.__setattr__(self, "providers", tuple(self.providers))
         if self.interpreter is not None and self.interpreter not in INTERPRETERS:
             raise UsageError(
                 f"interpreter {self.interpreter!r}: expected one of {', '.join(INTERPRETERS)}."

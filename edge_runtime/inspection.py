@@ -35,12 +35,16 @@ _WEIGHT_ELEMENTS = 1024
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
-def inspect_model(path: str | os.PathLike[str], fmt: str | None = None) -> dict[str, Any]:
-    """Everything that a model tells without being run.
+def inspect_model(
+    path: str | os.PathLike[str], fmt: str | None = None, engine: Engine | None = None
+) -> dict[str, Any]:
+    """Everything that a model tells.
 
     Args:
         path: Bundle, ``.tflite`` or ``.onnx`` file, SavedModel or run directory.
         fmt: Which artifact of a bundle; None for its default.
+        engine: What is asked of the interpreters, each of which then tries a .tflite or .onnx
+            file in a child process; None to run nothing.
 
     Returns:
         JSON object: ``path``, ``kind`` (bundle, tflite, onnx, saved_model or run), ``file``,
@@ -50,7 +54,9 @@ def inspect_model(path: str | os.PathLike[str], fmt: str | None = None) -> dict[
         ``activations`` (tensors of each type; both null where the file does not tell); ``inputs``
         and ``outputs`` (``name``, ``dtype``, ``shape``, ``scale``, ``zero_point``), null with the
         reason in ``note``; ``heatmap``; ``attached`` (names of files inside a .tflite). Of a bundle
-        ``artifacts``, ``default``, ``versions``, ``source``, ``calibration``, too.
+        ``artifacts``, ``default``, ``versions``, ``source``, ``calibration``, too; with an
+        ``engine`` what :func:`~edge_runtime.inspection_engine.inspect_engine` tells (null of
+        other files).
 
     Raises:
         UsageError: No such path or format.
@@ -62,16 +68,29 @@ def inspect_model(path: str | os.PathLike[str], fmt: str | None = None) -> dict[
         raise UsageError(f"{os.fspath(path)}: no such model.")
     report: dict[str, Any] = {"path": os.fspath(path)}
     if is_bundle(root):
-        return report | _bundle(Bundle.open(root), fmt)
+        bundle = Bundle.open(root)
+        return report | _bundle(bundle, fmt) | _engine(bundle.file(fmt)[1], engine)
     if fmt is not None:
         check_format(fmt)
         raise UsageError(f"{root}: --format chooses from a bundle, and this is none.")
     if root.is_dir() and looks_like_run(root):
-        return report | _run(RunDir.open(root))
+        return report | _run(RunDir.open(root)) | _engine(root / MODEL, engine)
     if root.name == MODEL and looks_like_run(root.parent):
-        return report | _run(RunDir.open(root.parent))
+        return report | _run(RunDir.open(root.parent)) | _engine(root, engine)
     info, own = _file(root)
+    own |= _engine(root, engine)
     return report | {"kind": _kind(root), **_described(info), **_named(info), **own}
+
+
+def _engine(file: Path, engine: Engine | None) -> dict[str, Any]:
+    if engine is None:
+        return {}
+    engine.check_for(file)
+    if file.suffix not in (".tflite", ".onnx"):
+        return dict.fromkeys(("operators", "opsets", "ir_version", "interpreters"))
+    from .inspection_engine import inspect_engine
+
+    return inspect_engine(file, engine)
 
 
 def _bundle(bundle: Bundle, fmt: str | None) -> dict[str, Any]:
@@ -253,6 +272,9 @@ def _heatmap(spec: HeatmapSpec | None) -> dict[str, Any]:
 
 def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from .backends.onnx import OnnxBackend
+    from .probe import probed
+
+    probed(path, Engine(threads=1))  # it is loaded here, too
 
     backend = OnnxBackend(path, Engine(threads=1))
     own = _unread(path, None)

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .inspection_engine import engine_lines
+
 #: Columns of the names on the left.
 _NAMES = 14
 
@@ -39,6 +41,8 @@ def format_inspection(report: Mapping[str, Any]) -> str:
         lines += ["", "  Files, * is the default", *_artifacts(report["artifacts"])]
     lines += ["", f"  {report['file']} ({size_text(report['bytes'])})"]
     for name, text in _tensors(report):
+        lines += _wrapped(f"    {name:<{_NAMES - 2}}{text}")
+    for name, text in engine_lines(report):
         lines += _wrapped(f"    {name:<{_NAMES - 2}}{text}")
     return "\n".join(lines)
 

@@ -18,41 +18,18 @@ import logging
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .engine import TFLITE_INTERPRETERS, Engine
-from .errors import (
-    ChildDied,
-    EdgeError,
-    MissingComponent,
-    ModelError,
-    Overdue,
-    UnsupportedOperator,
-    UsageError,
-)
 from .seen import PROBE, recall, remember, stamp
-
-if TYPE_CHECKING:
-    from .backends.probe_models import ProbeModel
 
 _log = logging.getLogger("edge_runtime")
 
-#: Environment variables that a user may set.
+#: Environment variable that switches trial runs off.
 SWITCH = "EDGE_CLASSIFY_PROBE"
-_TIMEOUT, _MEMORY = "EDGE_CLASSIFY_PROBE_TIMEOUT", "EDGE_CLASSIFY_PROBE_MEMORY"
-
-#: Seconds: a Raspberry Pi Zero 2 W has to start Python, map the file and run it once, from a slow
-#: SD card.
-_SECONDS = 60.0
-
-#: Resident memory allowed, in MB, and as a multiple of the file's size: an EfficientNetB0 of
-#: 16 MB takes 95 MB in LiteRT and 123 MB in onnxruntime, which keeps a second copy of the
-#: weights; importing TensorFlow alone can take 800 MB.
-_MEGABYTES, _FILE_SIZES = 700, 5
-_OF_TENSORFLOW = 2000
 
 #: Trial runs that are remembered for one file: other interpreters, delegates, boards.
 _KEPT = 8
@@ -91,7 +68,9 @@ def probed(file: Path, engine: Engine) -> Engine:
         passed = dict(known[2]) if isinstance(known[2], dict) else {}
     if passed.get(signature) in _PACKAGES:
         return replace(engine, interpreter=passed[signature])
-    name = _first_able(file, engine)
+    from .trial import first_able  # a start that remembers does not need it
+
+    name = first_able(file, engine)
     if name is None:  # none is installed or able: opening says so, and cannot crash any more
         return engine
     newest = [*passed.items(), (signature, name)][-_KEPT:]
@@ -116,98 +95,6 @@ def installed(names: Sequence[str]) -> list[str]:
 def candidates(file: str | os.PathLike[str]) -> tuple[str, ...]:
     """The interpreters for a kind of file, in the order in which they are tried."""
     return ("onnxruntime",) if os.fspath(file).endswith(".onnx") else TFLITE_INTERPRETERS
-
-
-def trial(file: str | os.PathLike[str], engine: Engine) -> dict[str, Any]:
-    """Load a file and run it once in a child process.
-
-    Args:
-        file: A ``.tflite`` or ``.onnx`` file.
-        engine: Interpreter, threads, delegate, providers.
-
-    Returns:
-        The answer of :mod:`edge_runtime.probe_worker`.
-
-    Raises:
-        ChildDied: It crashed, or took too much memory.
-        Overdue: It took too long.
-        EdgeError: The interpreter refused it.
-    """
-    from .child import ask, module_command
-
-    where = os.path.abspath(file)
-    seconds = _number(_TIMEOUT, _SECONDS)
-    megabytes = _number(_MEMORY, 0.0)
-    usual = _OF_TENSORFLOW if engine.interpreter == "tensorflow" else _MEGABYTES
-    memory = int(megabytes * 1e6) or int(usual * 1e6) + _FILE_SIZES * os.path.getsize(where)
-    if not megabytes and (engine.providers or engine.delegate not in (None, "none")):
-        memory = 0  # a driver maps what it likes
-    request = {"model": where, "engine": asdict(engine)}
-    remedy = f"Where the board is only slow, set {_TIMEOUT} to more seconds."
-    return ask(
-        module_command("edge_runtime.probe_worker"),
-        request,
-        timeout=seconds,
-        remedy=remedy,
-        memory=memory or None,
-    )
-
-
-def trial_of(model: ProbeModel, engine: Engine) -> dict[str, Any]:
-    """:func:`trial` of a small model that is known to be whole."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="edge-classify-") as folder:
-        file = Path(folder) / model.name
-        file.write_bytes(model.data)
-        return trial(file, engine)
-
-
-def _first_able(file: Path, engine: Engine) -> str | None:
-    names = [engine.interpreter] if engine.interpreter else installed(candidates(file))
-    crashed: dict[str, EdgeError] = {}
-    for name in names:
-        try:
-            trial(file, replace(engine, interpreter=name))
-        except (ChildDied, Overdue) as error:
-            crashed[name] = error
-        except (UnsupportedOperator, MissingComponent) as error:
-            if engine.delegate or engine.providers:
-                raise  # what was asked for is missing, not the interpreter
-            _log.debug("%s: %s", name, error)
-        else:
-            for other, reason in crashed.items():
-                _log.warning("%s: %s failed in a trial run: %s %s does.", file, other, reason, name)
-            return name
-    if crashed:
-        raise _explained(file, engine, crashed)
-    return None
-
-
-def _explained(file: Path, engine: Engine, crashed: dict[str, EdgeError]) -> EdgeError:
-    """Whether the file or the interpreter is at fault, and what to do about it."""
-    from .backends.interpreters import label
-    from .backends.probe_models import model_for
-
-    name, error = next(iter(crashed.items()))
-    plain = Engine(threads=engine.threads, interpreter=name)
-    try:
-        trial_of(model_for(file), plain)
-    except (ChildDied, Overdue) as other:
-        return MissingComponent(
-            f"{label(name)} does not run on this machine: {other} Install another version or "
-            "another interpreter; edge-classify doctor says which work here."
-        )
-    except EdgeError:
-        pass
-    asked = " with this --delegate or --provider" if engine.delegate or engine.providers else ""
-    where = f"{file}: {label(name)} failed on it{asked} in a trial run: {error}"
-    if isinstance(error, Overdue):
-        return ModelError(where)
-    return ModelError(
-        f"{where} Other models run, so the file is damaged, or needs more than this machine "
-        "has: copy or export it again."
-    )
 
 
 def _signature(file: Path, engine: Engine) -> str:
@@ -235,27 +122,10 @@ def _package_state(package: str) -> list[Any]:
 
 def _board() -> str:
     """What tells a machine from another: an SD card may move into an older board."""
-    try:
-        return Path("/proc/device-tree/model").read_text(errors="replace")
-    except OSError:
-        pass
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
-            lines = stream.read(8192).splitlines()
-    except OSError:
-        return ""
-    wanted = ("model name", "flags", "Features", "CPU part")
-    return "".join(next((x for x in lines if x.startswith(name)), "") for name in wanted)
-
-
-def _number(variable: str, otherwise: float) -> float:
-    text = os.environ.get(variable)
-    if not text:
-        return otherwise
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise UsageError(f"{variable}={text}: a number above 0 was expected.")
-    return value
+    # Of a PC the features; /proc/cpuinfo has them too, and some kernels take 20 ms to write it.
+    for file in ("/proc/device-tree/model", "/sys/devices/system/cpu/modalias"):
+        try:
+            return Path(file).read_text(errors="replace")
+        except OSError:
+            continue
+    return ""

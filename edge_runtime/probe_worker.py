@@ -1,4 +1,4 @@
-"""The child process that loads a model file and runs it once, for :mod:`edge_runtime.probe`.
+"""The child process that loads a model file and runs it once, for :mod:`edge_runtime.trial`.
 
 Run as ``python -m edge_runtime.probe_worker``, see :mod:`edge_runtime.child`. A request holds
 ``model`` (path) and ``engine`` (fields of :class:`~edge_runtime.engine.Engine`); the answer
@@ -32,8 +32,7 @@ _TYPES = {
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Answer a request."""
     _make_expendable()
-    fields = request["engine"]
-    engine = Engine(**{**fields, "providers": tuple(fields["providers"])})
+    engine = Engine(**request["engine"])
     start = time.perf_counter()
     load = _load_onnx if request["model"].endswith(".onnx") else _load_tflite
     about, run = load(request["model"], engine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from .bundle import Bundle
 from .child import Session, module_command
-from .errors import EdgeError, ImageError, MissingComponent, first_line
+from .engine import Engine
+from .errors import EdgeError, ImageError, MissingComponent, UsageError, first_line
 from .golden import Golden, GoldenPhoto, pixels_digest, read_golden
 from .manifest import Artifact, PreprocessSpec
 from .preprocess import preprocess
@@ -56,7 +57,9 @@ class Check:
         return {name: getattr(self, name) for name in names} | self.figures
 
 
-def run_selftest(bundle: Bundle, formats: Sequence[str] = ()) -> Iterator[Check]:
+def run_selftest(
+    bundle: Bundle, formats: Sequence[str] = (), engine: Engine | None = None
+) -> Iterator[Check]:
     """Check a bundle, a result at a time.
 
     Photos are decoded and preprocessed from their original files; the artifacts then get the
@@ -65,12 +68,16 @@ def run_selftest(bundle: Bundle, formats: Sequence[str] = ()) -> Iterator[Check]
     Args:
         bundle: It.
         formats: Artifacts to run; none for all.
+        engine: What is asked of the interpreters; artifacts that it does not fit are not run.
 
     Raises:
-        UsageError: The bundle has no such format.
+        UsageError: The bundle has no such format, or the engine does not fit it.
         BundleError: A file is damaged, or there are no golden photos.
     """
     wanted = [bundle.manifest.artifact(fmt) for fmt in dict.fromkeys(formats)]
+    engine = engine or Engine()
+    for artifact in wanted:
+        engine.check_for(bundle.path / artifact.file)
     bundle.verify()
     golden = read_golden(bundle.path, bundle.manifest)
     artifacts = bundle.manifest.artifacts
@@ -97,7 +104,7 @@ def run_selftest(bundle: Bundle, formats: Sequence[str] = ()) -> Iterator[Check]
         file = Path(folder) / "pixels.npy"
         np.save(file, np.stack([p for p in pixels if p is not None]))
         for artifact in order:
-            yield check_artifact(bundle, artifact, chosen, file, child)
+            yield check_artifact(bundle, artifact, chosen, file, child, engine)
 
 
 def check_photo(photo: GoldenPhoto, spec: PreprocessSpec) -> tuple[Check, np.ndarray | None]:
@@ -129,7 +136,12 @@ def check_photo(photo: GoldenPhoto, spec: PreprocessSpec) -> tuple[Check, np.nda
 
 
 def check_artifact(
-    bundle: Bundle, artifact: Artifact, golden: Golden, pixels: Path, child: Session
+    bundle: Bundle,
+    artifact: Artifact,
+    golden: Golden,
+    pixels: Path,
+    child: Session,
+    engine: Engine,
 ) -> Check:
     """Run one artifact in a child process and compare its scores with the stored ones.
 
@@ -139,9 +151,15 @@ def check_artifact(
         golden: The photos in ``pixels``, in that order.
         pixels: ``.npy`` of uint8 (n, h, w, 3).
         child: Runs :mod:`edge_runtime.selftest_worker`.
+        engine: What is asked of the interpreter.
     """
     fmt = artifact.format
+    try:
+        engine.check_for(bundle.path / artifact.file)
+    except UsageError as error:
+        return Check("artifact", fmt, NOT_RUN, str(error))
     request = {
+        "engine": asdict(engine),
         "model": str((bundle.path / artifact.file).absolute()),
         "pixels": str(pixels),
         "kind": bundle.manifest.info_of(artifact).output.kind,

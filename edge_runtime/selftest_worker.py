@@ -1,8 +1,8 @@
 """The child process that runs artifacts for ``edge-classify selftest``.
 
 Run as ``python -m edge_runtime.selftest_worker``, see :mod:`edge_runtime.child`. A request holds
-``model`` (path of the artifact), ``pixels`` (``.npy`` of uint8 (n, h, w, 3)) and ``kind`` (of its
-output); the answer ``scores`` (n lists of probabilities), ``interpreter`` and ``ms`` (median of
+``model`` (path of the artifact), ``pixels`` (``.npy`` of uint8 (n, h, w, 3)), ``kind`` (of its
+output) and perhaps ``engine`` (fields of :class:`~edge_runtime.engine.Engine`); the answer ``scores`` (n lists of probabilities), ``interpreter`` and ``ms`` (median of
 one photo).
 """
 
@@ -18,11 +18,12 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """Answer a request; opens the file as ``edge-classify image`` does."""
     import numpy as np
 
+    from .engine import Engine
     from .manifest import OutputSpec
     from .opening import open_backend
     from .postprocess import probabilities
 
-    backend = open_backend(request["model"])
+    backend = open_backend(request["model"], engine=Engine(**request.get("engine", {})))
     output = OutputSpec(kind=request["kind"])
     scores, times = [], []
     for pixels in np.load(request["pixels"]):

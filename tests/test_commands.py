@@ -100,7 +100,7 @@ def test_missing_package_names_its_extra(
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
         "from edge_runtime.classifier import Classifier\n"
-        "Classifier.open = lambda *_: None\n"
+        "Classifier.open = lambda *_, **__: None\n"
         f"from {GROUPS[name]} import cli\n"
         f"cli({rest!r})"
     )

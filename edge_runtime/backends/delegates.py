@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import Any, NamedTuple
 
 from ..errors import MissingComponent, ModelError, UsageError, first_line
 from ..quiet import quiet_stderr
@@ -31,8 +29,7 @@ _NAMES = "edgetpu, gpu, xnnpack, none or the path of a delegate's library"
 _TRUTHS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 
 
-@dataclass(frozen=True)
-class Delegate:
+class Delegate(NamedTuple):
     """A delegate as it was asked for.
 
     Attributes:
@@ -43,7 +40,7 @@ class Delegate:
 
     kind: str = "default"
     library: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = MappingProxyType({})
 
 
 def parse_delegate(text: str | None) -> Delegate:
@@ -113,6 +110,8 @@ def load_delegate(
 
 
 def _xnnpack(delegate: Delegate, module: ModuleType, interpreter: str) -> dict[str, Any]:
+    import inspect
+
     offered = inspect.signature(module.Interpreter.__init__).parameters
     options = {}
     for key, value in delegate.options.items():

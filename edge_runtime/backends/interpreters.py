@@ -12,9 +12,8 @@ import logging
 import re
 import sys
 import warnings
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..engine import TFLITE_INTERPRETERS, Engine
 from ..errors import (
@@ -39,13 +38,13 @@ _MODULES = {
 }
 
 #: How TFLite refuses: a version that is too new, an operator of somebody's own, one of TensorFlow.
-_TOO_NEW = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
-_CUSTOM = re.compile(r"unresolved custom op: ([^\s.]+)")
-_FLEX = re.compile(r"Select TensorFlow op\(s\)")
+#: (Compiled where they are used: an error pays for it, not every start.)
+_TOO_NEW = r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'"
+_CUSTOM = r"unresolved custom op: ([^\s.]+)"
+_FLEX = "Select TensorFlow op(s)"
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """An interpreter with a model in it, ready to run.
 
     Attributes:
@@ -222,14 +221,14 @@ def _load(
 
 def _lacking(message: str) -> _Refused | None:
     """What an interpreter lacks, from its message; None where something else is wrong."""
-    if found := _TOO_NEW.search(message):
+    if found := re.search(_TOO_NEW, message):
         return _Refused(f"does not know the operator {found[1]} version {found[2]}")
-    if found := _CUSTOM.search(message):
+    if found := re.search(_CUSTOM, message):
         remedy = "Add the library that brings it with --delegate, or use another file."
         if found[1] == EDGETPU_OPERATOR:
             remedy = "The file was compiled for the Edge TPU: add --delegate edgetpu."
         return _Refused(f"does not know the custom operator {found[1]}", remedy)
-    if _FLEX.search(message):
+    if _FLEX in message:
         return _Refused(
             "does not know TensorFlow's own operators",
             "Export it without them, or: pip install tensorflow",

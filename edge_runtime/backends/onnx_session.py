@@ -29,11 +29,12 @@ _PACKAGES = {
     "DmlExecutionProvider": "onnxruntime-directml",
 }
 
-_OPSET = re.compile(r"Opset (\d+) is under development.*till opset (\d+)", re.DOTALL)
-_IR = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
-_NO_OPERATOR = re.compile(r"No Op registered for (\S+) with domain_version of (\d+)")
-_NO_KERNEL = re.compile(r"Could not find an implementation for (\w+)\((\d+)\)")
-_FOREIGN = re.compile(r"(\S+:\S+?)\((-?\d+)\) is not a registered function/op")
+# How onnxruntime refuses; compiled where they are used, in an error's way and not in a start's.
+_OPSET = r"(?s)Opset (\d+) is under development.*till opset (\d+)"
+_IR = r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"
+_NO_OPERATOR = r"No Op registered for (\S+) with domain_version of (\d+)"
+_NO_KERNEL = r"Could not find an implementation for (\w+)\((\d+)\)"
+_FOREIGN = r"(\S+:\S+?)\((-?\d+)\) is not a registered function/op"
 
 #: A provider and its options.
 Provider = tuple[str, dict[str, str]]
@@ -144,13 +145,13 @@ def _refusal(
     message, who = str(error), f"onnxruntime {version}"
     newer = "Upgrade it with: pip install --upgrade onnxruntime"
     older = "or export the model with an older opset (edge-export bundle RUN --opset 17)."
-    if found := _OPSET.search(message):
+    if found := re.search(_OPSET, message):
         reason = f"needs opset {found[1]}; {who} knows opsets up to {found[2]}"
-    elif found := _IR.search(message):
+    elif found := re.search(_IR, message):
         reason = f"has IR version {found[1]}; {who} knows versions up to {found[2]}"
-    elif found := _NO_OPERATOR.search(message) or _NO_KERNEL.search(message):
+    elif found := re.search(_NO_OPERATOR, message) or re.search(_NO_KERNEL, message):
         reason = f"{who} does not know the operator {found[1]} of opset {found[2]}"
-    elif found := _FOREIGN.search(message):
+    elif found := re.search(_FOREIGN, message):
         reason = f"{who} does not know the operator {found[1]}"
     elif any(name != _CPU and name in message for name in names):
         return MissingComponent(

@@ -8,7 +8,7 @@ from ..console import EdgeCommand, json_option, print_json
 from ..errors import MissingComponent
 
 
-@click.command(cls=EdgeCommand, example="edge-classify doctor")
+@click.command(cls=EdgeCommand, example="edge-classify doctor --json")
 @json_option("Print one JSON object on stdout, and nothing else there.")
 def doctor(as_json: bool) -> None:
     """Show what this machine is, what runs on it, and what to install for what is missing.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ..console import EdgeCommand, json_option, print_json
+from .engine_options import engine_options
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 
 @click.command(cls=EdgeCommand, example="edge-classify info bundle")
@@ -12,18 +18,20 @@ from ..console import EdgeCommand, json_option, print_json
 @click.option(
     "--format", "fmt", metavar="FMT", help="Artifact of the bundle. Default: the bundle's own."
 )
+@engine_options
 @json_option()
-def info(model: str, fmt: str | None, as_json: bool) -> None:
+def info(model: str, fmt: str | None, engine: Engine, as_json: bool) -> None:
     """Show what a model says about itself.
 
     MODEL is a bundle, a .tflite or .onnx file, a SavedModel or a run directory: its classes and
     preprocessing, what its output means, its tensors and their quantisation, where it comes from;
-    of a bundle the files in it, too.
+    of a bundle the files in it, too. Of a .tflite or .onnx file its operators, and whether each
+    installed interpreter can run it: it is loaded and run in a child process with each.
     """
     from ..inspection import inspect_model
     from ..inspection_text import format_inspection
 
-    report = inspect_model(model, fmt)
+    report = inspect_model(model, fmt, engine)
     if as_json:
         print_json(report)
     else:

@@ -9,8 +9,10 @@ import click
 
 from ..console import EdgeCommand, json_option, print_json
 from ..errors import CheckFailed, MissingComponent
+from .engine_options import engine_options
 
 if TYPE_CHECKING:
+    from ..engine import Engine
     from ..selftest import Check
 
 #: What a test on another machine should be compared by.
@@ -26,8 +28,9 @@ _PACKAGES = ("numpy", "pillow", "ai-edge-litert", "tflite-runtime", "onnxruntime
     multiple=True,
     help="Run this artifact, and fail if its interpreter is missing. Repeatable. Default: all.",
 )
+@engine_options
 @json_option("Print one JSON object on stdout, and nothing else there.")
-def selftest(bundle: str, formats: tuple[str, ...], as_json: bool) -> None:
+def selftest(bundle: str, formats: tuple[str, ...], engine: Engine, as_json: bool) -> None:
     """Prove a bundle on this machine.
 
     Computes every checksum; decodes, turns and resizes the bundle's golden photos and compares
@@ -42,7 +45,7 @@ def selftest(bundle: str, formats: tuple[str, ...], as_json: bool) -> None:
     opened = Bundle.open(bundle)
     machine = {"cpu": cpu_name(), "versions": installed_versions(_PACKAGES)}
     checks = []
-    for check in run_selftest(opened, formats):
+    for check in run_selftest(opened, formats, engine):
         checks.append(check)
         if not as_json:
             click.echo(f"{check.result:<8} {check.kind} {check.subject}: {check.detail}")

@@ -34,15 +34,14 @@ _Advice = Iterator[tuple[str, str | None]]
 def _interpreters(report: Mapping[str, Any]) -> _Advice:
     found = {entry["name"]: entry for entry in report["interpreters"]}
     bits = report["system"]["userland_bits"]
-    if bits == 32 and report["system"]["kernel_bits"] == 64:
-        yield (
-            "32-bit programs on a 64-bit kernel: pip takes this for a 64-bit system and looks for "
-            "packages that do not fit",
-            "pip install --no-deps edge-classify && pip install click pillow 'numpy<2' "
-            "tflite-runtime",
-        )
     small = [found[name] for name in ("litert", "tflite-runtime")]
     if not any(entry["works"] for entry in small):
+        if bits == 32 and report["system"]["kernel_bits"] == 64:
+            yield (
+                "32-bit programs on a 64-bit kernel: pip takes this for a 64-bit system and "
+                "looks for packages that do not fit",
+                "pip install --no-deps edge_classify-*.whl && pip install click pillow 'numpy<2'",
+            )
         yield ".tflite files run nowhere, or with TensorFlow only", _tflite_command(report)
     for entry in found.values():
         if not entry["installed"] or entry["works"]:

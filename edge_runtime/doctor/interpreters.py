@@ -11,7 +11,8 @@ from ..backends.interpreters import version_of
 from ..backends.probe_models import SCORES, TOLERANCE, model_for
 from ..engine import INTERPRETERS, Engine
 from ..errors import EdgeError
-from ..probe import installed, trial_of
+from ..probe import installed
+from ..trial import trial_of
 from .board import read
 
 #: Vendor and product of a Coral USB Accelerator, before and after its first use.

@@ -25,3 +25,9 @@ def bundle(color_models: ColorModels, tmp_path: Path) -> Path:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checksums that one test has seen are unknown to the next."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def no_trial_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would cost a process; the tests of edge_runtime.probe switch them on again."""
+    monkeypatch.setenv("EDGE_CLASSIFY_PROBE", "0")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import pytest
 from color_model import COLORS, INFO, ColorModels, paint
 
 from edge_runtime import Classifier
-from edge_runtime.errors import ImageError, MissingComponent, ModelError, UsageError
+from edge_runtime.errors import ImageError, ModelError, UsageError
 from edge_runtime.manifest import EMBEDDED_NAME, ModelInfo, OutputSpec, PreprocessSpec
 from edge_runtime.opening import open_backend
 
@@ -158,52 +156,3 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 def test_format_belongs_to_a_bundle(color_models: ColorModels) -> None:
     with pytest.raises(UsageError, match="chooses from a bundle"):
         Classifier.open(color_models.tflite, fmt="tflite-fp32")
-
-
-def test_interpreters_are_tried_in_order(
-    color_models: ColorModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """tflite-runtime is taken where LiteRT is missing; with neither the extra is named."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(MissingComponent, match=r"edge-classify\[tflite-runtime\]"):
-        open_backend(color_models.tflite)
-    stand_in = types.ModuleType("tflite_runtime.interpreter")
-    stand_in.Interpreter = Interpreter  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
-    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", stand_in)
-    backend = open_backend(color_models.tflite)
-    assert backend.name == "tflite-runtime" and backend.classes == 3
-
-
-def test_interpreter_that_is_broken(
-    color_models: ColorModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Installed but unable to start (the wrong numpy, say) is not taken for missing."""
-    package = tmp_path / "broken" / "ai_edge_litert"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "interpreter.py").write_text("raise ImportError('numpy.core.multiarray')")
-    for name in [name for name in sys.modules if name.startswith("ai_edge_litert")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(str(tmp_path / "broken"))
-    with pytest.raises(MissingComponent, match=r"litert is installed but cannot start.*multiarray"):
-        open_backend(color_models.tflite)
-    for name in [name for name in sys.modules if name.startswith("ai_edge_litert")]:
-        del sys.modules[name]
-
-
-def test_interpreter_that_was_built_for_another_numpy(
-    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """tflite-runtime imports with numpy 2 and fails at its first call."""
-
-    def fail(**_: object) -> None:
-        raise SystemError("CreateWrapperFromFile returned a result with an exception set")
-
-    from edge_runtime.backends import litert
-
-    monkeypatch.setattr(litert, "load_interpreter", lambda: (fail, "tflite-runtime"))
-    with pytest.raises(MissingComponent, match="numpy<2"):
-        open_backend(color_models.tflite)

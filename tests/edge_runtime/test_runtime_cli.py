@@ -169,7 +169,7 @@ def test_unexpected_error_has_no_traceback_unless_verbose(
 ) -> None:
     from edge_runtime.classifier import Classifier
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
     monkeypatch.setattr(Classifier, "open", fail)
@@ -198,7 +198,7 @@ def test_exit_codes_of_the_system(
 ) -> None:
     from edge_runtime.classifier import Classifier
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(Classifier, "open", fail)

@@ -1,0 +1,134 @@
+"""Operators and opsets of an ONNX file, read without onnxruntime.
+
+Fields are those of ``onnx.proto`` (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..errors import ModelError
+from .protobuf import BYTES, VARINT, fields, signed, text
+
+# Fields of ModelProto, OperatorSetIdProto, GraphProto, NodeProto, AttributeProto, FunctionProto.
+_IR_VERSION, _GRAPH, _OPSET_IMPORT, _FUNCTIONS = 1, 7, 8, 25
+_DOMAIN, _VERSION = 1, 2
+_NODE = 1
+_OP_TYPE, _ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_SUBGRAPH, _SUBGRAPHS = 6, 11
+_FUNCTION_NODE = 7
+
+#: Graphs inside of graphs: more of them is no model, but a file that means harm.
+_DEPTH = 32
+
+#: Both are names of the domain of ONNX itself.
+_OWN_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class OnnxOperator:
+    """A kind of operator in a model.
+
+    Attributes:
+        name: Its name; of other domains than ONNX's own, ``domain:name``.
+        version: Of the opset of its domain; 0 where the file names none.
+        count: How often the graphs hold it.
+    """
+
+    name: str
+    version: int
+    count: int
+
+
+@dataclass(frozen=True)
+class OnnxOperators:
+    """What a file asks of onnxruntime.
+
+    Attributes:
+        operators: The most frequent first.
+        opsets: Domain to version; ONNX's own is ``ai.onnx``.
+        ir_version: Of the file format.
+    """
+
+    operators: tuple[OnnxOperator, ...]
+    opsets: Mapping[str, int]
+    ir_version: int
+
+
+def read_onnx_operators(data: bytes | memoryview, where: str) -> OnnxOperators:
+    """The operators of all graphs and functions of a file.
+
+    Args:
+        data: The file, or a map of it; weights are stepped over.
+        where: Its name, for messages.
+
+    Raises:
+        ModelError: It is damaged, or no ONNX file.
+    """
+    used: Counter[tuple[str, str]] = Counter()
+    opsets: dict[str, int] = {}
+    ir_version, graphs = 0, 0
+    try:
+        for number, wire, value in fields(data):
+            if number == _IR_VERSION and wire == VARINT and isinstance(value, int):
+                ir_version = signed(value)
+            elif isinstance(value, int):
+                continue
+            elif number == _GRAPH:
+                graphs += 1
+                used.update(_nodes(value, _NODE))
+            elif number == _FUNCTIONS:
+                used.update(_nodes(value, _FUNCTION_NODE))
+            elif number == _OPSET_IMPORT:
+                domain, version = _opset(value)
+                opsets[domain] = version
+    except ModelError as error:
+        raise ModelError(f"{where}: {error} Export or copy it again.") from error
+    if not graphs:
+        raise ModelError(f"{where}: no ONNX file (it holds no graph). Export it again.")
+    found = [
+        OnnxOperator(
+            name if domain == _OWN_DOMAINS[1] else f"{domain}:{name}",
+            opsets.get(domain, 0),
+            count,
+        )
+        for (domain, name), count in used.items()
+    ]
+    ordered = sorted(found, key=lambda operator: (-operator.count, operator.name))
+    return OnnxOperators(tuple(ordered), opsets, ir_version)
+
+
+def _opset(message: memoryview) -> tuple[str, int]:
+    domain, version = "", 0
+    for number, _, value in fields(message):
+        if number == _DOMAIN:
+            domain = text(value)
+        elif number == _VERSION and isinstance(value, int):
+            version = signed(value)
+    return _named(domain), version
+
+
+def _named(domain: str) -> str:
+    return _OWN_DOMAINS[1] if domain in _OWN_DOMAINS else domain
+
+
+def _nodes(graph: memoryview, field: int, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Domain and name of each node of a graph, and of the graphs in its attributes."""
+    if depth > _DEPTH:
+        raise ModelError(f"damaged: more than {_DEPTH} graphs inside of each other.")
+    for number, wire, node in fields(graph):
+        if number != field or wire != BYTES or isinstance(node, int):
+            continue
+        domain, name = "", ""
+        for part, _, value in fields(node):
+            if part == _OP_TYPE:
+                name = text(value)
+            elif part == _NODE_DOMAIN:
+                domain = text(value)
+            elif part == _ATTRIBUTE and not isinstance(value, int):
+                for kind, _, inner in fields(value):
+                    if kind in (_SUBGRAPH, _SUBGRAPHS) and not isinstance(inner, int):
+                        yield from _nodes(inner, _NODE, depth + 1)
+        yield _named(domain), name

@@ -93,15 +93,16 @@ def _convert(image: Image.Image) -> Image.Image:
 
         image = to_srgb(image)
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        _reduce_key(image)
-        rgba = image.convert("RGBA")
+        rgba = _with_reduced_key(image).convert("RGBA")
         canvas = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(canvas, rgba).convert("RGB")
     return image.convert("RGB")
 
 
-def _reduce_key(image: Image.Image) -> None:
-    """The transparent colour of a 16-bit RGB PNG, as Pillow has reduced its pixels."""
+def _with_reduced_key(image: Image.Image) -> Image.Image:
+    """With the transparent colour of a 16-bit RGB PNG as Pillow has reduced its pixels."""
     clear = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 0xFF:
+        image = image.copy()
         image.info["transparency"] = tuple(value >> 8 for value in clear)
+    return image

@@ -40,6 +40,9 @@ _ANY_SCANS = 10_000_000
 
 _ORIENTATION = 0x0112
 
+#: What Pillow says of a picture that its colours depend on.
+_COLOR_INFO = ("icc_profile", "transparency")
+
 #: How to turn a picture upright, by the EXIF orientation; and the same as whether width and
 #: height are swapped, then left and right, then top and bottom.
 _TURNS = {
@@ -123,8 +126,7 @@ def shown(text: str) -> str:
 
 
 def _decode(photo: Photo, at_least: tuple[int, int] | None, roi: Roi | None) -> Decoded:
-    opened, ours = _open(photo)
-    image = opened
+    image, ours = _open(photo)
     width, height = image.size
     extent: tuple[float, float] = image.size
     if ours:
@@ -142,11 +144,12 @@ def _decode(photo: Photo, at_least: tuple[int, int] | None, roi: Roi | None) -> 
         image = eight_bit(image)  # before it is turned: it needs the file's tags
     if turn is not None:
         image = image.transpose(turn)
+        # What has been acted upon must not be a second time.
+        image.info = {key: image.info[key] for key in _COLOR_INFO if key in image.info}
     if image.mode != "RGB" or "icc_profile" in image.info or "transparency" in image.info:
         from .color import to_rgb
 
         image = to_rgb(image)
-    if image is not opened:  # what has been acted upon must not be a second time
         image.info = {}
     if swap:
         width, height, extent = height, width, extent[::-1]

@@ -44,8 +44,14 @@ class LiteRtBackend(Backend):
         check_header(self._where)
         self._loaded = open_interpreter(path_or_bytes(self._where), self._engine, self._where)
         self._interpreter, self.name = self._loaded.interpreter, self._loaded.name
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
+        try:
+            inputs = self._interpreter.get_input_details()
+            outputs = self._interpreter.get_output_details()
+        except UnicodeDecodeError as error:
+            raise ModelError(
+                f"{self._where}: damaged, a tensor's name is no UTF-8 text ({error}). "
+                "Copy the file again."
+            ) from error
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(
                 f"{self._where}: expected one input and one output, "

@@ -21,8 +21,9 @@ _FOLDER = 50
 #: Seconds for a run: a folder of photos, or a model and its trial in a child process.
 _SECONDS = 120
 
-#: Exit codes that a damaged model may have: read all the same, refused, a component is missing.
-_MODEL_CODES = (0, 3, 5)
+#: Exit codes that a damaged model may have: read all the same, a key beside it that is not known,
+#: refused, a component is missing.
+_MODEL_CODES = (0, 2, 3, 5)
 
 
 def run_photos(model: Path, numbers: Sequence[int]) -> list[Finding]:

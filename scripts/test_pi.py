@@ -189,7 +189,9 @@ def run(
         click.echo(f"{suite}: making the board (some minutes the first time)", err=True)
         board = emulated_board(tools, suite, cpu, work)
         for row in check_board(board, x86, subjects, wheel):
-            click.echo(f"{suite}: {row.check}: {row.problem or 'ok'}", err=True)
+            # A line at once: an emulated board takes minutes, and may be interrupted.
+            measured = "" if row.difference is None else f", {row.difference:.1e}"
+            click.echo(f"{suite}: {row.check}: {row.problem or 'ok'}{measured}", err=True)
             rows.append(row)
     return rows
 

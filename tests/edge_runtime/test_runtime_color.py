@@ -321,7 +321,7 @@ def test_a_plain_photo_imports_neither_colours_nor_other_decoders(tmp_path: Path
     image.save(srgb, icc_profile=SRGB)
     image.save(wide, icc_profile=swapped_primaries())
     code = (
-        "import sys; from edge_runtime import preprocess, PreprocessSpec\n"
+        "import sys; from edge_runtime.preprocess import preprocess, PreprocessSpec\n"
         "for path in sys.argv[1:]:\n"
         "    preprocess(path, PreprocessSpec(32, 32))\n"
         "    print([n for n in ('edge_runtime.color', 'PIL.ImageCms', 'PIL.PngImagePlugin',"

@@ -39,8 +39,8 @@ def _all() -> Iterator[tuple[str, bytes]]:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "camera"
     icc, wide = bytes(_profile("XYZ")), _profile("sRGB")
-    place = wide.index(b"rTRC")
-    wide[place : place + 4] = b"xTRC"
+    red, blue = wide.index(b"rXYZ"), wide.index(b"bXYZ")  # in the table of tags
+    wide[red : red + 4], wide[blue : blue + 4] = b"bXYZ", b"rXYZ"
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>3</tiff:Orientation></x:xmpmeta>'
     marked: dict[str, Any] = {"exif": exif, "icc_profile": bytes(wide)}
     text = PngImagePlugin.PngInfo()

@@ -57,12 +57,18 @@ def _load_tflite(where: str, engine: Engine) -> tuple[dict[str, Any], Callable[[
     check_header(where)
     loaded = open_interpreter(path_or_bytes(where), engine, where)
     interpreter = loaded.interpreter
-    inputs = {
-        side["index"]: np.full(side["shape"], FILL, side["dtype"])
-        for side in interpreter.get_input_details()
-        if np.dtype(side["dtype"]).kind in "fiu"
-    }
-    outputs = interpreter.get_output_details()
+    try:
+        inputs = {
+            side["index"]: np.full(side["shape"], FILL, side["dtype"])
+            for side in interpreter.get_input_details()
+            if np.dtype(side["dtype"]).kind in "fiu"
+        }
+        outputs = interpreter.get_output_details()
+    except ValueError as error:  # a name that is no UTF-8 text, a negative size
+        raise ModelError(
+            f"{where}: damaged, its inputs and outputs cannot be read ({error}). "
+            "Copy the file again."
+        ) from error
 
     def run() -> list[float] | None:
         try:

@@ -63,12 +63,11 @@ def transparent(file: Path) -> None:
 
 
 def profiled(file: Path) -> None:
-    """CIE XYZ as a profile: far from sRGB."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
-    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    first, second = srgb.index(b"rTRC"), srgb.index(b"gXYZ")
-    srgb[first : first + 4], srgb[second : second + 4] = b"xTRC", b"bXYZ"
-    picture().save(file, icc_profile=bytes(srgb) or profile)
+    """sRGB in whose tag table red and blue have changed names."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for old, new in ((b"rXYZ", b"...."), (b"bXYZ", b"rXYZ"), (b"....", b"bXYZ")):
+        profile = profile.replace(old, new, 1)
+    picture().save(file, icc_profile=profile)
 
 
 def heic(file: Path) -> None:

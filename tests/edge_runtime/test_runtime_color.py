@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -308,3 +311,24 @@ def test_large_pictures_are_converted_in_strips(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(color, "_STRIP", 100)
     assert np.array_equal(load_upright(image), whole)
     assert np.array_equal(load_upright(deep), whole_deep)
+
+
+def test_a_plain_photo_imports_neither_colours_nor_other_decoders(tmp_path: Path) -> None:
+    """A profile costs its import only where it is not sRGB; a start decodes with one plugin."""
+    plain, srgb, wide = (tmp_path / f"{name}.jpg" for name in ("plain", "srgb", "wide"))
+    image = Image.new("RGB", (64, 48), (220, 60, 20))
+    image.save(plain)
+    image.save(srgb, icc_profile=SRGB)
+    image.save(wide, icc_profile=swapped_primaries())
+    code = (
+        "import sys; from edge_runtime.preprocess import preprocess, PreprocessSpec\n"
+        "for path in sys.argv[1:]:\n"
+        "    preprocess(path, PreprocessSpec(32, 32))\n"
+        "    print([n for n in ('edge_runtime.color', 'PIL.ImageCms', 'PIL.PngImagePlugin',"
+        " 'PIL.WebPImagePlugin', 'pillow_heif') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, plain, srgb, wide], capture_output=True, text=True, check=True
+    )
+    loaded = ["[]", "['edge_runtime.color']", "['edge_runtime.color', 'PIL.ImageCms']"]
+    assert done.stdout.splitlines() == loaded

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from color_model import ColorModels, paint
+from color_model import ColorModels, edit_manifest, paint
 
 from benchmarks.perf.fuzz import watch as watching
 from benchmarks.perf.fuzz.commandline import run_models, run_photos
@@ -13,7 +14,11 @@ from benchmarks.perf.fuzz.models import make_model
 from benchmarks.perf.fuzz.photos import photos
 from benchmarks.perf.fuzz.watch import watch
 from benchmarks.perf.fuzz.worker import photo_bytes
+from edge_runtime import Classifier
+from edge_runtime.engine import Engine
+from edge_runtime.errors import BundleError, EdgeError, ModelError
 from edge_runtime.preprocess import load_upright
+from edge_runtime.trial import trial
 
 
 def test_damaged_photos_are_read_or_refused() -> None:
@@ -70,3 +75,40 @@ def test_what_must_not_happen_is_found(
     tally = watch("photo", [0, number, 0])
     assert [(f.number, f.what) for f in tally.findings] == [(number, what)]
     assert tally.outcomes["ok"] >= 2
+
+
+def test_what_fuzzing_found_stays_mended(color_models: ColorModels, tmp_path: Path) -> None:
+    """A tensor's name, a description and a file's name that are no text; figures that are no object."""
+    photo = paint(tmp_path / "red.jpg", (255, 0, 0))
+
+    def refused(path: Path, error: type[EdgeError], said: str) -> None:
+        with pytest.raises(error, match=said):
+            Classifier.open(path).classify(photo)
+
+    named = tmp_path / "named.tflite"
+    content = color_models.tflite_int8.read_bytes()
+    assert b"StatefulPartitionedCall" in content
+    named.write_bytes(content.replace(b"StatefulPartitionedCall", b"Stateful\xf4artitionedCall"))
+    refused(named, ModelError, "no UTF-8 text")
+    with pytest.raises(ModelError, match="cannot be read"):
+        trial(named, Engine(interpreter="litert"))
+    described = tmp_path / "described.onnx"
+    described.write_bytes(
+        color_models.onnx.read_bytes().replace(b'"class_names"', b'"class_n\xffmes"')
+    )
+    refused(described, ModelError, "no UTF-8 text")
+    packed = tmp_path / "packed.tflite"
+    content = color_models.tflite.read_bytes()
+    directory = content.rindex(b"PK\1\2")
+    packed.write_bytes(content[: directory + 10] + b"\x63" + content[directory + 11 :])
+    refused(packed, ModelError, "description is damaged")  # a compression that nobody knows
+    for number, (key, value) in enumerate(
+        [("source", "text"), ("versions", [1]), ("about", "text"), ("calibration", 3)]
+    ):
+        bundle = Path(shutil.copytree(color_models.bundle, tmp_path / f"bundle{number}"))
+        edit_manifest(bundle, **{key: value})
+        refused(bundle, BundleError, "expected an object|not a model description")
+    for number, name in enumerate(("a" * 100_000, "two\nlines", "\ud800")):
+        bundle = Path(shutil.copytree(color_models.bundle, tmp_path / f"named{number}"))
+        edit_manifest(bundle, artifacts=lambda old, name=name: [old[0] | {"file": name}])
+        refused(bundle, BundleError, "file name")

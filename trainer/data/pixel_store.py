@@ -31,7 +31,6 @@ import numpy as np
 import PIL
 
 from edge_runtime import color, decoding, icc, photo_formats
-from edge_runtime import preprocess as preprocess_module
 from edge_runtime.errors import ImageError
 from edge_runtime.files import cache_folder
 from edge_runtime.manifest import PreprocessSpec
@@ -44,7 +43,7 @@ from .stores import hold_store, only_writer, other_stores
 _LAYOUT = 3
 
 #: The code that pixels depend on.
-_CODE = (preprocess_module, decoding, photo_formats, color, icc)
+_CODE = (preprocess, decoding, photo_formats, color, icc)
 
 #: A photo that changed less than this before it was read may change again at the same time, ns.
 _RACY = 2_000_000_000

@@ -23,6 +23,13 @@ def _save(image: Image.Image, fmt: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def _profile(space: Any) -> bytearray:
+    """A profile without the time at which it was made (ICC.1:2022, 7.2.8): the same every time."""
+    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes())
+    made[24:36] = bytes(12)
+    return made
+
+
 def _all() -> Iterator[tuple[str, bytes]]:
     coarse = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     rgb = Image.fromarray(coarse).resize(_SIDES, Image.Resampling.BICUBIC)
@@ -31,10 +38,9 @@ def _all() -> Iterator[tuple[str, bytes]]:
     deep = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "camera"
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
-    wide = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    place = wide.index(b"rTRC")
-    wide[place : place + 4] = b"xTRC"
+    icc, wide = bytes(_profile("XYZ")), _profile("sRGB")
+    red, blue = wide.index(b"rXYZ"), wide.index(b"bXYZ")  # in the table of tags
+    wide[red : red + 4], wide[blue : blue + 4] = b"bXYZ", b"rXYZ"
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>3</tiff:Orientation></x:xmpmeta>'
     marked: dict[str, Any] = {"exif": exif, "icc_profile": bytes(wide)}
     text = PngImagePlugin.PngInfo()

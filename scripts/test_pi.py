@@ -60,7 +60,8 @@ def copy_foreign(models: Sequence[Path], work: Path) -> list[Subject]:
         if not beside:
             raise click.UsageError(f"{model}: no photos (.jpg, .png, .bmp) lie beside it.")
         chosen = _copy_photos(beside, folder, work)
-        subjects.append(Subject(model.name, f"{folder.name}/{model.name}", chosen))
+        path = f"{folder.name}/{model.name}"
+        subjects.append(Subject(model.name, path, chosen, judged=False))
     return subjects
 
 

@@ -312,3 +312,18 @@ class Fake:
         elif arguments[0] == "image":
             return done(0, line("a", {0: 0.7, 1: 0.3}))
         return done(0, "{}")
+
+
+def test_models_of_others_are_held_to_their_labels(script: Any, tmp_path: Path) -> None:
+    """Their scores are stated; the photos beside the file are asked about."""
+    checks, work, beside = script("pi_checks"), tmp_path / "work", tmp_path / "models"
+    work.mkdir()
+    beside.mkdir()
+    for name in ("m.tflite", "cat.bmp", "LICENSE"):
+        (beside / name).write_text("x")
+    (subject,) = script("test_pi").copy_foreign([beside / "m.tflite"], work)
+    assert subject.model == "foreign-1/m.tflite" and subject.photos == ("foreign-1/cat.bmp",)
+    x86, board = Fake("x86", work), Fake("trixie", work, grey=110)
+    row = checks.answers(board, checks.Reference(x86), subject)
+    assert row.problem is None and row.labels == "equal" and row.allowed is None
+    assert checks.heat_maps(board, checks.Reference(x86), subject).difference == 10

@@ -11,14 +11,14 @@ import io
 import logging
 import math
 import os
-import stat
 from typing import NamedTuple, Union
 
 import numpy as np
 from PIL import Image
 
 from .errors import ImageError, first_line
-from .photo_formats import EXTENSION_FORMATS, check_pixels, open_photo, setting
+from .photo_file import check_pixels, read_photo
+from .photo_formats import EXTENSION_FORMATS, open_photo
 
 _log = logging.getLogger("edge_runtime")
 
@@ -27,9 +27,6 @@ Photo = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image
 
 #: A region of interest: (left, top, right, bottom) of the upright photo, as fractions 0..1.
 Roi = tuple[float, float, float, float]
-
-#: MiB that a photo's file may have, and the variable that sets another number.
-MAX_FILE_MB, FILE_VARIABLE = 256.0, "EDGE_CLASSIFY_MAX_FILE_MB"
 
 #: A JPEG that is decoded at reduced scale may have this many times the pixels of other photos:
 #: phones make 200 megapixels. More would take seconds.
@@ -234,35 +231,6 @@ def _open(photo: Photo) -> tuple[Image.Image, bool]:
     if isinstance(photo, (bytes, bytearray, memoryview)):
         return open_photo(photo), True
     return open_photo(read_photo(photo)[0]), True
-
-
-def read_photo(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
-    """A photo's file, read at once (Pillow would keep it open), and its status.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ImageError: It cannot be read, or is larger than a photo; the message lacks its name.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait for ever
-            raise ImageError("not a regular file.")
-        with open(path, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            size = status.st_size
-            limit = setting(FILE_VARIABLE, MAX_FILE_MB)
-            if size > limit * (1 << 20):
-                raise ImageError(
-                    f"{size / (1 << 20):,.0f} MiB are more than the {limit:g} MiB that are read. "
-                    f"Scale it down first, or set {FILE_VARIABLE}."
-                )
-            return stream.read(size), status  # of a file that grows meanwhile, what there was
-    except FileNotFoundError as error:
-        raise ImageError("no such file.") from error
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"{reason[:1].lower()}{reason[1:]}.") from error
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 from typing import Any
 
 from PIL import Image
 
 from .errors import ImageError
+from .photo_file import check_pixels
 
 #: Pillow's name of a format, how such a file begins, and Pillow's module and class of it. Neither
 #: a script (EPS) nor a video container is among them.
@@ -50,7 +50,8 @@ EXTENSION_FORMATS = {
     ".webp": {"WEBP"},
 }
 
-#: A WebP canvas larger than this is refused by its header, as libwebp would allocate it at once.
+#: Bytes in which a WebP says its size; it is looked at first, as libwebp allocates the canvas when
+#: the file is opened.
 _WEBP_BYTES = 30
 
 
@@ -133,42 +134,3 @@ def _open_heic(stream: io.BytesIO) -> Image.Image:
     opener: Any = pillow_heif.HeifImageFile
     image: Image.Image = opener(stream)
     return image
-
-
-def setting(variable: str, default: float) -> float:
-    """A limit that an environment variable may move.
-
-    Raises:
-        ImageError: The variable is no positive number.
-    """
-    text = os.environ.get(variable)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not value > 0:
-        raise ImageError(f"{variable}={text!r}: expected a number greater than 0.")
-    return value
-
-
-#: Megapixels that are decoded at most, and the variable that sets another number. Decoding takes
-#: up to eight bytes a pixel, so the default stays below 1 GB.
-MAX_MEGAPIXELS, MEGAPIXELS_VARIABLE = 100.0, "EDGE_CLASSIFY_MAX_MEGAPIXELS"
-
-
-def check_pixels(width: int, height: int, times: int = 1) -> None:
-    """Raise ImageError for more pixels than are decoded, before memory is allocated for them.
-
-    Args:
-        width: Of the picture.
-        height: Of the picture.
-        times: How many times the limit is allowed.
-    """
-    limit = setting(MEGAPIXELS_VARIABLE, MAX_MEGAPIXELS)
-    if width * height > limit * 1e6 * times:
-        raise ImageError(
-            f"{width} x {height} pixels are more than the {limit:g} megapixels that are decoded. "
-            f"Scale it down first, or set {MEGAPIXELS_VARIABLE}."
-        )

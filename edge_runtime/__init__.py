@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .prediction import Prediction as Prediction
     from .preprocess import Photo as Photo
     from .preprocess import Roi as Roi
-    from .preprocess import preprocess as preprocess
     from .settings import ModelSettings as ModelSettings
 
 __version__ = "0.1.0"
@@ -35,7 +34,6 @@ _HOMES = {
     "Prediction": "prediction",
     "PreprocessSpec": "manifest",
     "Roi": "preprocess",
-    "preprocess": "preprocess",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -74,7 +74,7 @@ def test_names() -> None:
     """What a user may import from the top; less would break somebody."""
     assert edge_runtime.__all__ == [
         "__version__", "Bundle", "Classifier", "EdgeError", "Engine", "Explanation", "ModelInfo",
-        "ModelSettings", "Photo", "Prediction", "PreprocessSpec", "Roi", "preprocess",
+        "ModelSettings", "Photo", "Prediction", "PreprocessSpec", "Roi",
     ]  # fmt: skip
     for name in edge_runtime.__all__:
         assert getattr(edge_runtime, name) is not None

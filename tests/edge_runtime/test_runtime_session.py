@@ -144,10 +144,11 @@ def test_leaving_the_block_ends_the_process() -> None:
 def test_end_of_the_parent_ends_the_child(how: signal.Signals) -> None:
     """Even where the parent cannot say farewell, and the child is at work."""
     code = f"""
-import sys
+import signal, sys
 from edge_runtime.child import Session
 from edge_runtime.console import Terminated, _install_sigterm
 _install_sigterm()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 try:
     with Session((sys.executable, "-c", {CHILD!r})) as session:
         print(session.ask({{}})["pid"], flush=True)

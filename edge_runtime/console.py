@@ -18,7 +18,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import click
@@ -38,8 +38,19 @@ class Terminated(BaseException):
     """SIGTERM arrived; raised where the program stands so that it can clean up."""
 
 
-class _StderrHandler(logging.Handler):
+class StderrHandler(logging.Handler):
+    """What a command says, a line a message.
+
+    Attributes:
+        give_way: Called before a line, under the handler's lock: a progress line removes itself.
+    """
+
+    give_way: Callable[[], None] | None = None
+
     def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        if self.give_way is not None:
+            self.give_way()
         prefix = {logging.WARNING: "warning: ", logging.ERROR: "error: "}.get(record.levelno, "")
         click.echo(prefix + record.getMessage(), err=True)
 
@@ -221,7 +232,7 @@ def _start_logging() -> None:
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = False
-        logger.handlers[:] = [_StderrHandler()]
+        logger.handlers[:] = [StderrHandler()]
     # Python's own warnings speak to developers; pytest and -W still show them.
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

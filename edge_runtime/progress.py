@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import TextIO
+
+from .console import StderrHandler
 
 _log = logging.getLogger("edge_runtime")
 
@@ -37,9 +41,10 @@ class Progress:
         )
         self._shares = self._shown and sys.stdout is not None and sys.stdout.isatty()
         self._done, self._start, self._drawn, self._visible = 0, time.monotonic(), 0.0, False
+        self._messages = [h for h in _log.handlers if isinstance(h, StderrHandler)]
         if self._shown:
-            for handler in _log.handlers:
-                handler.addFilter(self._give_way)
+            for handler in self._messages:
+                handler.give_way = self._clear
 
     def step(self) -> None:
         """One photo more is done; its result has been written."""
@@ -50,19 +55,26 @@ class Progress:
     def hide(self) -> None:
         """Make room for a line of results, if they go to the same terminal."""
         if self._shares:
-            self._clear()
+            with self._alone():
+                self._clear()
 
     def close(self) -> None:
         """Remove the line; safe to call twice."""
         if self._shown:
-            self._clear()
             self._shown = self._shares = False
-            for handler in _log.handlers:
-                handler.removeFilter(self._give_way)
+            with self._alone():
+                self._clear()
+                for handler in self._messages:
+                    handler.give_way = None
 
-    def _give_way(self, _: logging.LogRecord) -> bool:
-        self._clear()
-        return True
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep messages of other threads, which decode, from the terminal meanwhile."""
+        with contextlib.ExitStack() as locks:
+            for handler in self._messages:
+                if handler.lock is not None:
+                    locks.enter_context(handler.lock)
+            yield
 
     def _clear(self) -> None:
         if self._visible:
@@ -77,9 +89,10 @@ class Progress:
         except (OSError, ValueError):
             width = 80
         text = describe(self._done, self._total, self._drawn - self._start, width - 1)
-        self._stream.write(_CLEAR + text)
-        self._stream.flush()
-        self._visible = True
+        with self._alone():
+            self._stream.write(_CLEAR + text)
+            self._stream.flush()
+            self._visible = True
 
 
 def describe(done: int, total: int | None, seconds: float, width: int) -> str:

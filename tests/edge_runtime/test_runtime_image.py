@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import foreign_models
 import pytest
 from click.testing import CliRunner, Result
 from color_model import COLORS, INFO, ColorModels, edit_manifest, paint
@@ -191,9 +192,18 @@ def test_heatmaps(color_models: ColorModels, tmp_path: Path) -> None:
 
 
 def test_heat_maps_of_a_model_without(color_models: ColorModels, dim: Path, tmp_path: Path) -> None:
-    """The ONNX file of these tests has no map; that is told before anything is written."""
-    result = run("image", "--model", color_models.onnx, dim, "--heatmap", tmp_path / "heat")
-    assert result.exit_code == 3 and "heatmap" in result.stderr
+    """A network that ends in a maximum holds no map; that is told before anything is written."""
+    import onnx
+
+    model = onnx.load(foreign_models.onnx(tmp_path / "max.onnx"))
+    pooling = next(n for n in model.graph.node if n.op_type == "GlobalAveragePool")
+    pooling.op_type = "GlobalMaxPool"
+    onnx.save(model, tmp_path / "max.onnx")
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    result = run("image", "--model", tmp_path / "max.onnx", dim, "--labels",
+                 tmp_path / "labels.txt", "--normalization", "raw", "--heatmap",
+                 tmp_path / "heat")  # fmt: skip
+    assert result.exit_code == 3 and "heat map" in result.stderr
     assert not (tmp_path / "heat").exists()
     batch = run("image", "--model", color_models.tflite, dim, "--heatmap", tmp_path / "heat",
                 "--batch", 2)  # fmt: skip

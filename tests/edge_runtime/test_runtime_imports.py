@@ -30,10 +30,14 @@ COLD = {
     *(
         f"edge_runtime.{name}"
         for name in (
-            "backends", "backends.base", "backends.litert", "bundle", "classifier", "cli",
-            "commands", "commands.image", "commands.options", "console", "description", "engine",
-            "errors", "files", "manifest", "meanwhile", "opening", "pipeline", "postprocess",
-            "prediction", "preprocess", "quiet", "seen",
+            "backends", "backends.base", "backends.delegates", "backends.feeding",
+            "backends.interpreters", "backends.litert", "bundle", "classifier", "cli", "commands",
+            "commands.engine_options", "commands.image", "commands.options",
+            "commands.settings_options", "console", "decoding", "description", "engine", "errors",
+            "files", "input_spec", "manifest", "meanwhile", "opening", "output", "output.plain",
+            "output.sink", "output.text", "photo_file", "photo_formats", "photo_run", "photos_in",
+            "pipeline", "postprocess", "prediction", "preprocess", "probe", "quiet", "seen",
+            "settings",
         )
     ),
 }  # fmt: skip
@@ -73,7 +77,12 @@ def test_import_of_the_package() -> None:
 
 
 def test_import_of_the_classifier() -> None:
-    assert loaded_by("from edge_runtime import Classifier; from edge_runtime.preprocess import preprocess") <= ALWAYS
+    assert (
+        loaded_by(
+            "from edge_runtime import Classifier; from edge_runtime.preprocess import preprocess"
+        )
+        <= ALWAYS
+    )
 
 
 @pytest.mark.parametrize("form", ["tflite", "tflite_int8", "onnx", "bundle"])

@@ -23,6 +23,7 @@ from .backends.base import BEST, Backend
 from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import ModelInfo
+from .meanwhile import FirstPhoto
 from .opening import open_model
 from .pipeline import Decoded, classify_in_order, decode, infer, run_size
 from .postprocess import probabilities, top_k
@@ -81,6 +82,7 @@ class Classifier:
         self.info, self.format = info, fmt
         self._backend: Backend | None = backend
         self._where, self._interpreter = where, Lock()
+        self._first: FirstPhoto | None = None
 
     @classmethod
     def open(
@@ -92,6 +94,7 @@ class Classifier:
         engine: Engine | None = None,
         settings: ModelSettings | None = None,
         probe: bool = False,
+        first: FirstPhoto | None = None,
     ) -> Classifier:
         """Open a bundle, a ``.tflite`` or ``.onnx`` file, a SavedModel or a run directory.
 
@@ -103,6 +106,7 @@ class Classifier:
             settings: What the caller knows of the model and the file does not say.
             probe: Whether a file that this board has not run yet is tried in a child process
                 first, see :mod:`edge_runtime.probe`; the command line does.
+            first: The photo that will be classified first, to be decoded while the model loads.
 
         Raises:
             UsageError: No such path or format.
@@ -112,8 +116,10 @@ class Classifier:
         engine = engine or Engine()
         if threads is not None:
             engine = replace(engine, threads=threads)
-        opened = open_model(path, fmt, engine, settings, probe)
-        return cls(opened.backend, opened.info, opened.format, opened.where)
+        opened = open_model(path, fmt, engine, settings, probe, first)
+        made = cls(opened.backend, opened.info, opened.format, opened.where)
+        made._first = first
+        return made
 
     def __enter__(self) -> Classifier:
         return self
@@ -280,7 +286,8 @@ class Classifier:
         )
 
     def _decode(self, photo: Photo, roi: Roi | None, explain: bool) -> Decoded:
-        return decode(photo, self.backend, self.info.preprocess, roi, explain)
+        first, self._first = self._first, None
+        return decode(photo, self.backend, self.info.preprocess, roi, explain, first)
 
     def _answer(self, group: list[Decoded], k: int, explain: bool) -> list[Prediction]:
         """The answers to photos, which share a run of the model unless maps are wanted."""

@@ -11,6 +11,7 @@ from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import AUTO, ModelInfo, check_format
+from .meanwhile import FirstPhoto, meanwhile
 from .settings import ModelSettings, Stated, refuse_contradictions
 
 #: Endings of the name of a file beside a model, in the order in which they are looked for.
@@ -33,6 +34,7 @@ def open_model(
     engine: Engine | None = None,
     settings: ModelSettings | None = None,
     probe: bool = False,
+    first: FirstPhoto | None = None,
 ) -> Opened:
     """Open a bundle, a ``.tflite`` or ``.onnx`` file, a SavedModel or a run directory.
 
@@ -44,6 +46,8 @@ def open_model(
         settings: What the caller knows of the model and the file does not say.
         probe: Whether a .tflite or .onnx file that this board has not run yet is tried in a
             child process first, see :mod:`edge_runtime.probe`.
+        first: The photo that will be classified; decoded while the model loads, where the
+            description of a bundle says how.
 
     Raises:
         UsageError: No such path or format.
@@ -61,7 +65,9 @@ def open_model(
         artifact, file = bundle.file(fmt)
         info = bundle.manifest.info_of(artifact)
         refuse_contradictions(stated, info, where)
-        backend = open_backend(file, engine=_probed(file, engine) if probe else engine)
+        engine = _probed(file, engine) if probe else engine
+        with meanwhile(first, info.preprocess):
+            backend = open_backend(file, engine=engine)
         backend.feed(info.input)
         return Opened(backend, info, artifact.format, str(file))
     if fmt not in (None, AUTO):
@@ -76,7 +82,9 @@ def open_model(
             return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
         if root.name == MODEL and looks_like_run(root.parent):
             return open_model(root.parent, None, engine, settings, probe)
-    backend = open_backend(root, engine=_probed(root, engine) if probe else engine)
+    engine = _probed(root, engine) if probe else engine
+    with meanwhile():
+        backend = open_backend(root, engine=engine)
     stated = stated_by(settings, root)
     if backend.embedded is not None:
         refuse_contradictions(stated, backend.embedded, where)

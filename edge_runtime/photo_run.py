@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .errors import DataError, InputsFailed, UsageError
+from .meanwhile import FirstPhoto
 from .photos_in import Found, PhotosIn
 from .prediction import Prediction
 
@@ -117,12 +118,14 @@ class _Run:
         return prediction, extra
 
 
-def classify_photos(wishes: Wishes, open_classifier: Callable[[], Classifier]) -> None:
+def classify_photos(
+    wishes: Wishes, open_classifier: Callable[[FirstPhoto | None], Classifier]
+) -> None:
     """Classify the photos that were asked for.
 
     Args:
         wishes: Which photos, and what is done with them.
-        open_classifier: Loads the model; called once the photos are known.
+        open_classifier: Loads the model, and decodes the photo given to it meanwhile.
 
     Raises:
         UsageError: A path that does not exist, an output that does.
@@ -133,7 +136,8 @@ def classify_photos(wishes: Wishes, open_classifier: Callable[[], Classifier]) -
         _check_out(wishes)
     photos = PhotosIn(wishes.paths, wishes.nul, wishes.sorted_into, wishes.heatmap)
     watch = None if wishes.watch is None else _watch(wishes)
-    classifier = open_classifier()
+    only = photos.total == 1 and os.path.isfile(wishes.paths[0])
+    classifier = open_classifier(FirstPhoto(wishes.paths[0], wishes.roi) if only else None)
     if wishes.threshold is not None:
         output = replace(classifier.info.output, unknown_threshold=wishes.threshold)
         classifier.info = replace(classifier.info, output=output)

@@ -16,6 +16,7 @@ import numpy as np
 from .backends.base import Backend, default_threads
 from .errors import ImageError, UsageError
 from .manifest import PreprocessSpec
+from .meanwhile import FirstPhoto, Pixels
 from .prediction import Prediction
 
 if TYPE_CHECKING:
@@ -42,20 +43,36 @@ class Decoded(NamedTuple):
 
 
 def decode(
-    photo: Photo, backend: Backend, spec: PreprocessSpec, roi: Roi | None, explain: bool
+    photo: Photo,
+    backend: Backend,
+    spec: PreprocessSpec,
+    roi: Roi | None,
+    explain: bool,
+    first: FirstPhoto | None = None,
 ) -> Decoded:
-    """From a photo to what :func:`infer` takes; on any thread."""
+    """From a photo to what :func:`infer` takes; on any thread.
+
+    Args:
+        photo: As for :func:`edge_runtime.preprocess.preprocess`.
+        backend: The loaded model.
+        spec: Size and rule of its input.
+        roi: The part of the photo that is looked at.
+        explain: Whether the pixels are wanted, of which a map is made.
+        first: The photo that was decoded while the model was loaded; another one is not touched.
+    """
     from .preprocess import describe, preprocess  # imported while the model was loaded
 
     start = time.perf_counter()
     path = describe(photo)
-    try:
-        pixels = preprocess(photo, spec, roi)
-    except ImageError as error:
-        return Decoded(path, None, time.perf_counter() - start, error)
+    found = None if first is None else first.take(photo, spec, roi)
+    if found is None:
+        try:
+            found = Pixels(preprocess(photo, spec, roi), 0.0)
+        except ImageError as error:
+            found = Pixels(None, 0.0, error)
     # The cast is work, too, and the interpreter's thread shall do nothing that others can do.
-    tensor = pixels if explain else backend.prepare(pixels)
-    return Decoded(path, tensor, time.perf_counter() - start)
+    tensor = found.pixels if explain or found.pixels is None else backend.prepare(found.pixels)
+    return Decoded(path, tensor, found.seconds + time.perf_counter() - start, found.error)
 
 
 def infer(group: list[Decoded], backend: Backend, explain: bool) -> list[Raw | None]:

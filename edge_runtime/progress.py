@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
 from typing import TextIO
 
 from .console import StderrHandler
+from .quiet import messages_held
 
 _log = logging.getLogger("edge_runtime")
 
@@ -55,26 +54,17 @@ class Progress:
     def hide(self) -> None:
         """Make room for a line of results, if they go to the same terminal."""
         if self._shares:
-            with self._alone():
+            with messages_held():
                 self._clear()
 
     def close(self) -> None:
         """Remove the line; safe to call twice."""
         if self._shown:
             self._shown = self._shares = False
-            with self._alone():
+            with messages_held():
                 self._clear()
                 for handler in self._messages:
                     handler.give_way = None
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep messages of other threads, which decode, from the terminal meanwhile."""
-        with contextlib.ExitStack() as locks:
-            for handler in self._messages:
-                if handler.lock is not None:
-                    locks.enter_context(handler.lock)
-            yield
 
     def _clear(self) -> None:
         if self._visible:
@@ -89,7 +79,7 @@ class Progress:
         except (OSError, ValueError):
             width = 80
         text = describe(self._done, self._total, self._drawn - self._start, width - 1)
-        with self._alone():
+        with messages_held():
             self._stream.write(_CLEAR + text)
             self._stream.flush()
             self._visible = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,21 @@ from typing import TextIO
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Throw away what is written to file descriptor 2 meanwhile; exceptions are not lost."""
-    with _quiet(2, sys.stderr):
+    """Throw away what is written to file descriptor 2 meanwhile; exceptions are not lost.
+
+    What other threads log waits.
+    """
+    with messages_held(), _quiet(2, sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def messages_held() -> Iterator[None]:
+    """Let other threads wait with what they log."""
+    with contextlib.ExitStack() as locks:
+        for handler in logging.getLogger("edge_runtime").handlers:
+            if handler.lock is not None:
+                locks.enter_context(handler.lock)
         yield
 
 

@@ -24,7 +24,6 @@ from ..errors import (
     first_line,
     missing_package,
 )
-from ..meanwhile import photo_modules_imported
 from ..quiet import quiet_stderr
 from .base import default_threads
 from .delegates import EDGETPU_OPERATOR, Delegate, load_delegate, parse_delegate
@@ -200,7 +199,7 @@ def _load(
     options = load_delegate(delegate, module, label(name), model, where)
     source = {"model_path" if isinstance(model, str) else "model_content": model}
     try:
-        with quiet_stderr(), photo_modules_imported(), warnings.catch_warnings():
+        with quiet_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it announces its delegate, and its end
             interpreter = module.Interpreter(**source, num_threads=threads, **options)
             interpreter.allocate_tensors()

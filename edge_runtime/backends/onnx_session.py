@@ -14,7 +14,6 @@ from ..errors import (
     first_line,
     missing_package,
 )
-from ..meanwhile import photo_modules_imported
 from .base import default_threads
 
 _SUFFIX = "ExecutionProvider"
@@ -88,10 +87,9 @@ def open_session(model: str | bytes, engine: Engine, where: str) -> Any:
         providers = [*providers, (_CPU, {})]
     try:
         # Its own fallback would print to stdout and run on the CPU in silence.
-        with photo_modules_imported():
-            session = onnxruntime.InferenceSession(
-                model, options, providers=providers, enable_fallback=0
-            )
+        session = onnxruntime.InferenceSession(
+            model, options, providers=providers, enable_fallback=0
+        )
     except Exception as error:  # onnxruntime's own exceptions share no public base class
         raise _refusal(error, onnxruntime.__version__, where, names) from error
     taken = session.get_providers()

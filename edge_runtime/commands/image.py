@@ -14,6 +14,7 @@ from .options import model_options
 if TYPE_CHECKING:
     from ..classifier import Classifier
     from ..engine import Engine
+    from ..meanwhile import FirstPhoto
     from ..settings import ModelSettings
 
 #: As in :mod:`edge_runtime.output`, which the help does not have to load.
@@ -129,10 +130,12 @@ def image(
         heatmap=heatmap,
     )
 
-    def open_classifier() -> Classifier:
+    def open_classifier(first: FirstPhoto | None) -> Classifier:
         from ..classifier import Classifier
 
-        return Classifier.open(model, fmt, engine=engine, settings=settings, probe=True)
+        return Classifier.open(
+            model, fmt, engine=engine, settings=settings, probe=True, first=first
+        )
 
     classify_photos(wishes, open_classifier)
 

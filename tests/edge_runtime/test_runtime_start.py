@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from color_model import ColorModels, paint
+from PIL import Image
 
-from edge_runtime import meanwhile
+from edge_runtime import Classifier, meanwhile, preprocess
 from edge_runtime.cli import cli
 from edge_runtime.console import EdgeGroup, LazyCommands
 
@@ -123,10 +125,51 @@ def test_modules_are_imported_while_the_model_loads(monkeypatch: pytest.MonkeyPa
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(meanwhile, "PHOTO_MODULES", ("wave", "no_such_module", "html.entities"))
     threads = threading.active_count()
-    with meanwhile.photo_modules_imported():
+    with meanwhile.meanwhile():
         pass
     assert "wave" in sys.modules and threading.active_count() == threads
     assert "html.entities" not in sys.modules, "it ends with the first failure, without a word"
+
+
+def test_the_first_photo_is_decoded_while_the_model_loads(
+    color_models: ColorModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, on another thread; a second time, and another part of it, are decoded anew."""
+    photo = str(paint(tmp_path / "p.png", (0, 0, 255)))
+    threads: list[str] = []
+    decoded = preprocess.preprocess
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return decoded(*arguments)
+
+    monkeypatch.setattr(preprocess, "preprocess", watched)
+    first = meanwhile.FirstPhoto(photo)
+    with Classifier.open(color_models.bundle, first=first) as classifier:
+        assert len(threads) == 1 and threads[0] != "MainThread"
+        assert classifier.classify(photo).label == "blue"
+        assert len(threads) == 1
+        assert classifier.classify(photo).label == "blue"
+        assert threads[1:] == ["MainThread"]
+    first = meanwhile.FirstPhoto(photo)
+    with Classifier.open(color_models.bundle, first=first) as classifier:
+        assert classifier.classify(photo, roi=(0, 0, 0.5, 1)).label == "blue"
+    assert threads[2:][1:] == ["MainThread"]
+
+
+def test_what_is_wrong_with_the_first_photo_is_said(
+    color_models: ColorModels, tmp_path: Path
+) -> None:
+    """Though the interpreter's own lines are thrown away at that time."""
+    Image.new("RGB", (40, 40), (255, 0, 0)).save(tmp_path / "p.png", "GIF")
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    command = [sys.executable, "-m", "edge_runtime.cli", "image", "--model"]
+    for name, said, code in (("p.png", "holds a GIF", 0), ("cut.png", "cut.png", 1)):
+        done = subprocess.run(
+            [*command, str(color_models.bundle), str(tmp_path / name)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code and said in done.stderr + done.stdout
 
 
 def test_one_photo_in_a_process_of_its_own(color_models: ColorModels, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,16 +127,21 @@ def _measure(arguments: list[str]) -> _Run:
     That figure never is below this process's own peak (it survives exec), which is therefore
     kept small: neither numpy nor an interpreter is loaded here.
     """
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_ENVIRONMENT
-    )
-    stdout = "" if process.stdout is None else process.stdout.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    end = time.perf_counter()
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile() as stderr:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=stderr, env=_ENVIRONMENT
+        )
+        stdout = "" if process.stdout is None else process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        end = time.perf_counter()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        stderr.seek(0)
+        said = stderr.read().decode(errors="replace")
     if process.returncode:
-        raise click.ClickException(f"{' '.join(arguments)} ended with {process.returncode}.")
+        raise click.ClickException(
+            f"{' '.join(arguments)} ended with {process.returncode}. {stdout}{said}"
+        )
     return _Run((end - start) * 1000, usage.ru_maxrss * 1024 / 1e6, stdout)
 
 

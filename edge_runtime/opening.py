@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .backends.base import Backend
 from .bundle import Bundle, is_bundle
@@ -12,7 +13,9 @@ from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import AUTO, ModelInfo, check_format
 from .meanwhile import FirstPhoto, meanwhile
-from .settings import ModelSettings, Stated, refuse_contradictions
+
+if TYPE_CHECKING:
+    from .settings import ModelSettings, Stated
 
 #: Endings of the name of a file beside a model, in the order in which they are looked for.
 _BESIDE = (".yaml", ".yml", ".json")
@@ -64,7 +67,7 @@ def open_model(
         bundle = Bundle.open(root)
         artifact, file = bundle.file(fmt)
         info = bundle.manifest.info_of(artifact)
-        refuse_contradictions(stated, info, where)
+        _refuse_contradictions(stated, info, where)
         engine = _probed(file, engine) if probe else engine
         with meanwhile(first, info.preprocess):
             backend = open_backend(file, engine=engine)
@@ -78,7 +81,7 @@ def open_model(
 
         if root.is_dir() and looks_like_run(root):
             run = RunDir.open(root)
-            refuse_contradictions(stated, run.info, where)
+            _refuse_contradictions(stated, run.info, where)
             return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
         if root.name == MODEL and looks_like_run(root.parent):
             return open_model(root.parent, None, engine, settings, probe)
@@ -87,7 +90,7 @@ def open_model(
         backend = open_backend(root, engine=engine)
     stated = stated_by(settings, root)
     if backend.embedded is not None:
-        refuse_contradictions(stated, backend.embedded, where)
+        _refuse_contradictions(stated, backend.embedded, where)
         backend.feed(backend.embedded.input)
         return Opened(backend, backend.embedded, _format_of(root), where)
     from .foreign import describe
@@ -117,6 +120,13 @@ def stated_by(settings: ModelSettings | None, file: Path | None = None) -> State
 
             stated.append((beside.name, read_beside(beside)))
     return stated
+
+
+def _refuse_contradictions(stated: Stated, info: ModelInfo, where: str) -> None:
+    if stated:  # rarely, and only then is its module loaded
+        from .settings import refuse_contradictions
+
+        refuse_contradictions(stated, info, where)
 
 
 def find_beside(model: Path) -> Path | None:

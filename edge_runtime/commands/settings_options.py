@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ..settings import NORMALIZATIONS, ModelSettings
+if TYPE_CHECKING:
+    from ..settings import ModelSettings
+
+#: As in :mod:`edge_runtime.settings`, which a start without these options does not load.
+_NORMALIZATIONS = ("raw", "unit", "symmetric", "imagenet")
 
 
 def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> Any:
@@ -50,7 +54,7 @@ _OPTIONS: tuple[tuple[tuple[str, str], dict[str, Any]], ...] = (
     (
         ("--normalization", "normalization"),
         {
-            "type": _choice(*NORMALIZATIONS),
+            "type": _choice(*_NORMALIZATIONS),
             "help": "What a model of others takes for pixels: raw (0 to 255), unit (0 to 1), "
             "symmetric (-1 to 1), imagenet (mean and deviation of ImageNet).",
         },
@@ -130,6 +134,8 @@ def _settings(values: dict[str, Any]) -> ModelSettings | None:
     given = {field: value for field, value in values.items() if value is not None}
     if not given:
         return None
+    from ..settings import ModelSettings
+
     if "labels" in given:
         from ..sidecar import read_labels
 

@@ -37,7 +37,6 @@ COLD = {
             "files", "input_spec", "manifest", "meanwhile", "opening", "output", "output.plain",
             "output.sink", "output.text", "photo_file", "photo_formats", "photo_run", "photos_in",
             "pipeline", "postprocess", "prediction", "preprocess", "probe", "quiet", "seen",
-            "settings",
         )
     ),
 }  # fmt: skip

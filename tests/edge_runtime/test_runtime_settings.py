@@ -14,6 +14,7 @@ from color_model import ColorModels, paint
 from foreign_models import LABELS, PHOTOS, onnx, save_photos, write_labels
 
 from edge_runtime.cli import cli
+from edge_runtime.commands import settings_options
 from edge_runtime.errors import MissingComponent, ModelError, UsageError
 from edge_runtime.opening import find_beside
 from edge_runtime.settings import NORMALIZATIONS, ModelSettings
@@ -22,6 +23,11 @@ from edge_runtime.sidecar import parse_numbers, parse_size, read_beside
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_names_of_normalisations() -> None:
+    """The option lists them without loading what they stand for."""
+    assert tuple(NORMALIZATIONS) == settings_options._NORMALIZATIONS
 
 
 def labels_of(result: Result) -> list[str]:

@@ -1,7 +1,7 @@
 """Is the int8 file that ``--max-drop`` chooses good enough, and is it fast and small?
 
-Run ``python -m benchmarks.perf.int8_quality RUN [--data DIR] [--rounds N]``. The run is exported
-twice, with ``--max-drop 0.5`` and with plain int8. Both files, and the float32 file, are compared
+Run ``python -m benchmarks.perf.int8_quality RUN [--data DIR] [--rounds N] [--bundle DIR]``. The
+run is exported twice, with ``--max-drop 0.5`` and with plain int8. Both files, and the float32 file, are compared
 with the Keras model on all validation and all test photos, through edge_runtime, and timed with one
 interpreter thread in turns. Exit code 4 unless the chosen file loses at most 0.5 points on each
 part, agrees by 99 %, is 1.6 times as fast as float32 and at most 0.35 of its size, and its heat maps
@@ -11,6 +11,7 @@ correlate with Grad-CAM by 0.95. The test photos choose nothing.
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -44,15 +45,23 @@ _TURN = 20
 @click.argument("run")
 @click.option("--data", type=click.Path(path_type=Path), help="Where its photos are now, if moved.")
 @click.option("--rounds", type=click.IntRange(3), default=15, show_default=True, help="Of timing.")
-def main(run: str, data: Path | None, rounds: int) -> None:
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Exported before with the ladder, tflite-fp32 among its formats. Default: export now.",
+)
+def main(run: str, data: Path | None, rounds: int, bundle: Path | None) -> None:
     """Compare chosen and plain int8 with float32 and with the Keras model of RUN."""
     print_machine()
     try:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            start = time.monotonic()
-            export_bundle(run, work / "chosen", [_FLOAT, _INT8], data=data)
-            click.echo(f"export with the ladder: {time.monotonic() - start:.0f} s")
+            if bundle is not None:
+                shutil.copytree(bundle, work / "chosen")
+            else:
+                start = time.monotonic()
+                export_bundle(run, work / "chosen", [_FLOAT, _INT8], data=data)
+                click.echo(f"export with the ladder: {time.monotonic() - start:.0f} s")
             plain = ExportOptions(max_drop=None)
             export_bundle(run, work / "plain", [_INT8], options=plain, data=data)
             failures = _compare(RunDir.open(run), work, data) + _measure(work, rounds)

@@ -43,7 +43,7 @@ def open_model(
         engine: Interpreter, threads, delegate; None for the defaults.
         settings: What the caller knows of the model and the file does not say.
         probe: Whether a .tflite or .onnx file that this board has not run yet is tried in a
-            child process first, see :mod:`edge_runtime.probe`.
+            child process first, see :mod:`edge_runtime.tried`.
 
     Raises:
         UsageError: No such path or format.
@@ -82,8 +82,8 @@ def open_model(
         refuse_contradictions(stated, backend.embedded, where)
         backend.feed(backend.embedded.input)
         return Opened(backend, backend.embedded, _format_of(root), where)
-    from .foreign import describe
-    from .traits import traits_of
+    from .foreign.describing import describe
+    from .foreign.traits import traits_of
 
     info = describe(traits_of(root, backend, stated), stated, where, lambda: backend)
     backend.feed(info.input)
@@ -105,7 +105,7 @@ def stated_by(settings: ModelSettings | None, file: Path | None = None) -> State
     if file is not None:
         beside = find_beside(file)
         if beside is not None:
-            from .sidecar import read_beside
+            from .foreign.sidecar import read_beside
 
             stated.append((beside.name, read_beside(beside)))
     return stated
@@ -167,7 +167,7 @@ def _probed(file: Path, engine: Engine) -> Engine:
     engine.check_for(file)
     if file.suffix not in (".tflite", ".onnx"):
         return engine
-    from .probe import probed
+    from .tried import probed
 
     return probed(file, engine)
 

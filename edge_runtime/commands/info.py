@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import EdgeCommand, json_option, print_json
-from .engine_options import engine_options
+from .options import engine_options
 from .settings_options import settings_options
 
 if TYPE_CHECKING:

@@ -32,11 +32,10 @@ COLD = {
         for name in (
             "backends", "backends.base", "backends.delegates", "backends.feeding",
             "backends.interpreters", "backends.litert", "bundle", "classifier", "cli", "commands",
-            "commands.engine_options", "commands.image", "commands.options",
-            "commands.settings_options", "console", "description", "engine", "errors", "files",
-            "input_spec", "manifest", "meanwhile", "opening", "output", "output.plain",
-            "output.sink", "output.text", "photo_run", "photos", "photos.decoding", "photos.file",
-            "photos.finding", "photos.formats", "pipeline", "postprocess", "prediction",
+            "commands.image", "commands.options", "commands.settings_options", "console",
+            "description", "engine", "errors", "files", "input_spec", "manifest", "meanwhile",
+            "opening", "output", "output.plain", "output.sink", "output.text", "photo_run", "photos",
+            "photos.decoding", "photos.file", "photos.finding", "photos.formats", "pipeline", "postprocess", "prediction",
             "preprocess", "quiet", "seen", "settings", "tried",
         )
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.interpreters import version_of
+from ..backends.onnx_graph import mapped
 from ..backends.onnx_operators import read_onnx_operators
 from ..backends.tflite_operators import read_operators
 from ..engine import Engine
@@ -43,12 +43,7 @@ def _operators(path: Path) -> dict[str, Any]:
     if path.suffix == ".tflite":
         found = [asdict(o) for o in read_operators(path.read_bytes(), str(path))]
         return {"operators": found, "opsets": None, "ir_version": None}
-    with open(path, "rb") as stream:
-        if not os.fstat(stream.fileno()).st_size:
-            data: bytes | mmap.mmap = b""
-        else:
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    graph = read_onnx_operators(memoryview(data), str(path))
+    graph = read_onnx_operators(mapped(path), str(path))
     return {
         "operators": [asdict(o) for o in graph.operators],
         "opsets": dict(graph.opsets),

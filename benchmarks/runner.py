@@ -18,7 +18,7 @@ from typing import Any
 
 from edge_runtime.backends.base import default_threads
 from edge_runtime.bundle import Bundle
-from edge_runtime.child import ask, module_command
+from edge_runtime.child.asking import ask, module_command
 from edge_runtime.errors import DatasetError, EdgeError, ImageError, MissingComponent
 from edge_runtime.files import find_photos
 from edge_runtime.manifest import Artifact, PreprocessSpec
@@ -233,7 +233,7 @@ def _time_all(
 def _try_ask(
     configurations: list[Configuration], request: dict[str, Any], timeout: float
 ) -> dict[str, Any] | None:
-    """:func:`~edge_runtime.child.ask`, with a failure noted in the configurations."""
+    """:func:`~edge_runtime.child.asking.ask`, with a failure noted in the configurations."""
     try:
         return ask(COMMAND, request, timeout, remedy=_TIMEOUT_REMEDY)
     except MissingComponent as error:

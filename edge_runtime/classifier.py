@@ -105,7 +105,7 @@ class Classifier:
             engine: Interpreter, threads, delegate; None for the defaults.
             settings: What the caller knows of the model and the file does not say.
             probe: Whether a file that this board has not run yet is tried in a child process
-                first, see :mod:`edge_runtime.probe`; the command line does.
+                first, see :mod:`edge_runtime.tried`; the command line does.
             first: The photo that will be classified first, to be decoded while the model loads.
 
         Raises:

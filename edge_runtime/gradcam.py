@@ -1,4 +1,4 @@
-"""Explain photos with the full model, see :mod:`.cam_functions`. Needs TensorFlow."""
+"""Explain photos with the full model, see :mod:`.heat.cam_functions`. Needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .backends.full_model import (
     signature,
 )
 from .bundle import Bundle, is_bundle
-from .cam_functions import METHODS, choose_layer, gradcam_function
 from .description import InputSpec
 from .errors import ModelError, UsageError
+from .heat.cam_functions import METHODS, choose_layer, gradcam_function
 from .heatmap import Explanation
 from .manifest import ModelInfo, OutputSpec, PreprocessSpec
 from .postprocess import probabilities

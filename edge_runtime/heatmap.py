@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .colormaps import DEFAULT, colorize, table
 from .errors import UsageError
+from .heat.colormaps import DEFAULT, colorize, table
 from .manifest import PreprocessSpec
 from .preprocess import Photo, Roi, load_upright, visible_box
 
@@ -104,7 +104,7 @@ def blend(
         heatmap: float (h', w'), >= 0.
         spec: The preprocessing that the network saw the photo through.
         roi: The part of the photo that was looked at; None for all of it.
-        colormap: One of :data:`edge_runtime.colormaps.COLORMAPS`.
+        colormap: One of :data:`edge_runtime.heat.colormaps.COLORMAPS`.
 
     Returns:
         RGB picture of the photo's size.
@@ -131,13 +131,13 @@ def draw_overlay(
         spec: The preprocessing that the network saw the photo through.
         roi: The part of the photo that was looked at; None for all of it.
         caption: One more line of the legend, e.g. the model.
-        colormap: One of :data:`edge_runtime.colormaps.COLORMAPS`.
+        colormap: One of :data:`edge_runtime.heat.colormaps.COLORMAPS`.
 
     Returns:
         RGB picture: the photo's pixels in the upper left corner (enlarged by a whole factor where
         its longer side is under 256), and below them the legend, at least 320 wide.
     """
-    from .legend import MIN_WIDTH, font_size, legend
+    from .heat.legend import MIN_WIDTH, font_size, legend
 
     factor = max(1, math.ceil(_MIN_SIDE / max(photo.size)))
     size = (photo.width * factor, photo.height * factor)
@@ -179,7 +179,7 @@ def save_overlay(
         file: Name that ends in ``.png``, ``.jpg`` or ``.jpeg``; its folder has to be there.
         roi: The part of the photo that was looked at; None for all of it.
         caption: One more line of the legend, e.g. the model.
-        colormap: One of :data:`edge_runtime.colormaps.COLORMAPS`.
+        colormap: One of :data:`edge_runtime.heat.colormaps.COLORMAPS`.
         overwrite: Whether an existing file is replaced.
 
     Raises:

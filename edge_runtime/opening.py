@@ -48,7 +48,7 @@ def open_model(
         engine: Interpreter, threads, delegate; None for the defaults.
         settings: What the caller knows of the model and the file does not say.
         probe: Whether a .tflite or .onnx file that this board has not run yet is tried in a
-            child process first, see :mod:`edge_runtime.probe`.
+            child process first, see :mod:`edge_runtime.tried`.
         first: The photo that will be classified; decoded while the model loads, where the
             description of a bundle says how.
 
@@ -93,8 +93,8 @@ def open_model(
         _refuse_contradictions(stated, backend.embedded, where)
         backend.feed(backend.embedded.input)
         return Opened(backend, backend.embedded, _format_of(root), where)
-    from .foreign import describe
-    from .traits import traits_of
+    from .foreign.describing import describe
+    from .foreign.traits import traits_of
 
     info = describe(traits_of(root, backend, stated), stated, where, lambda: backend)
     backend.feed(info.input)
@@ -116,7 +116,7 @@ def stated_by(settings: ModelSettings | None, file: Path | None = None) -> State
     if file is not None:
         beside = find_beside(file)
         if beside is not None:
-            from .sidecar import read_beside
+            from .foreign.sidecar import read_beside
 
             stated.append((beside.name, read_beside(beside)))
     return stated
@@ -185,7 +185,7 @@ def _probed(file: Path, engine: Engine) -> Engine:
     engine.check_for(file)
     if file.suffix not in (".tflite", ".onnx"):
         return engine
-    from .probe import probed
+    from .tried import probed
 
     return probed(file, engine)
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from .errors import DataError, InputsFailed, UsageError
 from .meanwhile import FirstPhoto
-from .photos_in import Found, PhotosIn
+from .photos.finding import Found, PhotosIn
 from .prediction import Prediction
 
 if TYPE_CHECKING:
     from .classifier import Classifier
+    from .heat.overlays import Overlays
     from .output import Format
     from .output.sink import Write
-    from .overlays import Overlays
+    from .photos.watching import Watch
     from .preprocess import Roi
     from .progress import Progress
-    from .sorting import Sorter
-    from .watching import Watch
+    from .sorting.sorter import Sorter
 
 _log = logging.getLogger("edge_runtime")
 
@@ -198,8 +198,8 @@ def _check_out(wishes: Wishes) -> None:
 
 
 def _watch(wishes: Wishes) -> Watch:
-    from .photos_in import Outputs
-    from .watching import Watch
+    from .photos.finding import Outputs
+    from .photos.watching import Watch
 
     outputs = Outputs(wishes.sorted_into, wishes.heatmap)
     return Watch(str(wishes.watch), wishes.existing, outputs)
@@ -208,7 +208,7 @@ def _watch(wishes: Wishes) -> Watch:
 def _sorter(wishes: Wishes, classifier: Classifier) -> Sorter | None:
     if wishes.sorted_into is None:
         return None
-    from .sorting import Sorter
+    from .sorting.sorter import Sorter
 
     names = classifier.info.class_names
     return Sorter(wishes.sorted_into, names, move=wishes.move_to is not None)
@@ -217,7 +217,7 @@ def _sorter(wishes: Wishes, classifier: Classifier) -> Sorter | None:
 def _overlays(wishes: Wishes, classifier: Classifier) -> Overlays | None:
     if wishes.heatmap is None:
         return None
-    from .overlays import Overlays
+    from .heat.overlays import Overlays
 
     return Overlays(
         wishes.heatmap,

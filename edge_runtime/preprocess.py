@@ -3,9 +3,9 @@
 Training cache, validation, calibration, parity, benchmarks and the device all call
 :func:`preprocess`; no other code resizes a picture for the network. Steps, in order:
 
-1. read and decode (:mod:`edge_runtime.decoding`), by content and not by extension; a large JPEG at
+1. read and decode (:mod:`.photos.decoding`), by content and not by extension; a large JPEG at
    reduced scale; turned by the EXIF orientation;
-2. convert to 8-bit sRGB (:mod:`edge_runtime.color`): palettes expanded, transparency laid over
+2. convert to 8-bit sRGB (:mod:`.photos.color`): palettes expanded, transparency laid over
    white, 16-bit reduced to its high byte, ICC profiles converted;
 3. cut and resize in one anti-aliased pass, as :class:`~edge_runtime.manifest.PreprocessSpec` says.
 """
@@ -17,14 +17,14 @@ import math
 import numpy as np
 from PIL import Image
 
-from .decoding import Decoded, decode, pixel_box
-from .decoding import Photo as Photo
-from .decoding import Roi as Roi
-from .decoding import contradicting_format as contradicting_format
-from .decoding import describe as describe
-from .decoding import load_upright as load_upright
 from .errors import UsageError
 from .manifest import PreprocessSpec
+from .photos.decoding import Decoded, decode, pixel_box
+from .photos.decoding import Photo as Photo
+from .photos.decoding import Roi as Roi
+from .photos.decoding import contradicting_format as contradicting_format
+from .photos.decoding import describe as describe
+from .photos.decoding import load_upright as load_upright
 
 _KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 

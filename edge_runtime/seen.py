@@ -1,6 +1,6 @@
 """What this device has found out already, by path, size and time of the file.
 
-Checksums of files, and which interpreter has passed a trial run with them (:mod:`.probe`).
+Checksums of files, and which interpreter has passed a trial run with them (:mod:`.tried`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .bundle import Bundle
-from .child import Session, module_command
+from .child.asking import Session, module_command
 from .engine import Engine
 from .errors import EdgeError, ImageError, MissingComponent, UsageError, first_line
 from .golden import Golden, GoldenPhoto, pixels_digest, read_golden

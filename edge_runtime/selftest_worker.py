@@ -1,9 +1,9 @@
 """The child process that runs artifacts for ``edge-classify selftest``.
 
-Run as ``python -m edge_runtime.selftest_worker``, see :mod:`edge_runtime.child`. A request holds
+Run as ``python -m edge_runtime.selftest_worker``, see :mod:`.child.asking`. A request holds
 ``model`` (path of the artifact), ``pixels`` (``.npy`` of uint8 (n, h, w, 3)), ``kind`` (of its
-output) and perhaps ``engine`` (fields of :class:`~edge_runtime.engine.Engine`); the answer ``scores`` (n lists of probabilities), ``interpreter`` and ``ms`` (median of
-one photo).
+output) and perhaps ``engine`` (fields of :class:`~edge_runtime.engine.Engine`); the answer
+``scores`` (n lists of probabilities), ``interpreter`` and ``ms`` (median of one photo).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .answering import serve_session
+from .child.answering import serve_session
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.child import Session, module_command
+from edge_runtime.child.asking import Session, module_command
 from edge_runtime.errors import ChildDied, EdgeError, ModelError, SystemFailure
 from edge_runtime.manifest import artifact_name
 from edge_runtime.rundir import RunDir

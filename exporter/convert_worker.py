@@ -1,7 +1,7 @@
 """The child process that opens a run's model and converts it. TensorFlow is loaded here only.
 
 Run by :mod:`exporter.conversion` as ``python -m exporter.convert_worker``, see
-:mod:`edge_runtime.child`. The first request opens the model, each other one writes a format.
+:mod:`edge_runtime.child.asking`. The first request opens the model, each other one writes a format.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.child import serve_session
+from edge_runtime.child.asking import serve_session
 from edge_runtime.errors import ModelError
 from edge_runtime.manifest import ModelInfo
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.child import ask, module_command
+from edge_runtime.child.asking import ask, module_command
 from edge_runtime.errors import EdgeError, MissingComponent, SystemFailure
 from edge_runtime.manifest import ModelInfo
 from edge_runtime.postprocess import probabilities

@@ -1,7 +1,8 @@
 """The child process that runs one exported file. Loads no more than the device would.
 
-Run by :mod:`exporter.scoring` as ``python -m exporter.worker``, see :mod:`edge_runtime.child`. The
-request holds the arguments of :func:`answer`, whose result is the answer; arrays are in a file.
+Run by :mod:`exporter.scoring` as ``python -m exporter.worker``, see
+:mod:`edge_runtime.child.asking`. The request holds the arguments of :func:`answer`, whose result
+is the answer; arrays are in a file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.child import serve
+from edge_runtime.child.asking import serve
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import Classifier

@@ -16,7 +16,7 @@ from .feeding import read_input
 from .onnx_session import open_session
 
 if TYPE_CHECKING:
-    from ..traits import Traits
+    from ..foreign.traits import Traits
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
@@ -90,7 +90,7 @@ class OnnxBackend(Backend):
         Args:
             labels: How many class names there are, to choose by among several outputs.
         """
-        from ..traits import Traits
+        from ..foreign.traits import Traits
         from .onnx_ending import onnx_ending
 
         for name in self._others:
@@ -238,7 +238,7 @@ def _stated(metadata: Mapping[str, str]) -> dict[str, Any]:
     no key, so it is not read.
 
     Returns:
-        Arguments of :class:`~edge_runtime.traits.Traits`.
+        Arguments of :class:`~edge_runtime.foreign.traits.Traits`.
     """
     from ..settings import ModelSettings
 

@@ -5,6 +5,8 @@ Numbers of fields are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.
 
 from __future__ import annotations
 
+import mmap
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +22,13 @@ _DTYPES = {
 }  # fmt: skip
 
 # Fields of ModelProto, GraphProto, ValueInfoProto.
-_GRAPH, _NODE, _INITIALIZER, _OUTPUT, _NAME = 7, 1, 5, 12, 1
+GRAPH, NODE, _INITIALIZER, _OUTPUT, _NAME = 7, 1, 5, 12, 1
+
+# Fields of AttributeProto that hold graphs.
+_GRAPHS = (6, 11)
+
+#: ONNX's own domain, and the name that means it, too.
+OWN_DOMAIN, _SAME = "ai.onnx", ""
 
 
 @dataclass(frozen=True)
@@ -28,16 +36,25 @@ class Node:
     """An operator of a graph.
 
     Attributes:
-        kind: Its name, of the standard operators (``ai.onnx``), else with its domain in front.
+        domain: Of its name, see :data:`OWN_DOMAIN`.
+        name: Its name in that domain.
         inputs: Names; empty for one that it goes without.
         outputs: Names.
-        attributes: By name: int, float, tuple of int, or array.
+        attributes: By name: int, float, tuple of int, or a view of a tensor.
+        graphs: Those inside of it, as views.
     """
 
-    kind: str
+    domain: str
+    name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, object]
+    graphs: tuple[memoryview, ...]
+
+    @property
+    def kind(self) -> str:
+        """Its name, of other domains than ONNX's own with the domain in front."""
+        return self.name if self.domain == OWN_DOMAIN else f"{self.domain}.{self.name}"
 
     def number(self, name: str, default: float) -> float:
         """An attribute that is a number."""
@@ -57,11 +74,11 @@ class OnnxGraph:
         maker: Name of a computed tensor to the operator that it comes from.
     """
 
-    def __init__(self, data: bytes, where: str) -> None:
+    def __init__(self, data: bytes | memoryview, where: str) -> None:
         """Read the operators, and of the constants their names.
 
         Args:
-            data: The file.
+            data: The file, or :func:`mapped`: weights are passed over.
             where: Its name, for messages.
 
         Raises:
@@ -71,15 +88,20 @@ class OnnxGraph:
         self.maker: dict[str, Node] = {}
         self._constants: dict[str, memoryview] = {}
         try:
-            for _, part in _messages(data, _GRAPH):
-                for number, value in _messages(part, _NODE, _INITIALIZER):
-                    if number == _NODE:
-                        node = _node(value)
+            for _, part in messages(data, GRAPH):
+                for number, value in messages(part, NODE, _INITIALIZER):
+                    if number == NODE:
+                        node = read_node(value)
                         self.maker.update(dict.fromkeys(node.outputs, node))
                     else:
                         self._constants[_tensor_name(value)] = value
         except ModelError as error:
             raise ModelError(f"{where}: {error} Copy or export it again.") from error
+
+    def is_constant(self, name: str) -> bool:
+        """Whether the file holds the values of a tensor."""
+        node = self.maker.get(name)
+        return name in self._constants or (node is not None and node.kind == "Constant")
 
     def constant(self, name: str) -> np.ndarray | None:
         """Values of a constant in its shape and type; None of what is computed.
@@ -112,34 +134,65 @@ class OnnxGraph:
         second graph with nothing but an output, behind the file, adds it.
         """
         output = _field(_OUTPUT, _field(_NAME, name.encode()))
-        return self._data + _field(_GRAPH, output)
+        return b"".join((self._data, _field(GRAPH, output)))
 
 
-def _messages(data: bytes | memoryview, *numbers: int) -> Iterator[tuple[int, memoryview]]:
+def mapped(path: str | os.PathLike[str]) -> memoryview:
+    """A file without reading it: only what is looked at comes from the disk.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    with open(path, "rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:  # which cannot be mapped
+            return memoryview(b"")
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def messages(data: bytes | memoryview, *numbers: int) -> Iterator[tuple[int, memoryview]]:
+    """Those fields of a message that hold messages themselves, as number and view.
+
+    Args:
+        data: The message.
+        numbers: Of the fields that are wanted.
+
+    Raises:
+        ModelError: It is damaged.
+    """
     for number, wire, value in fields(data):
         if number in numbers and wire == BYTES and isinstance(value, memoryview):
             yield number, value
 
 
-def _node(data: memoryview) -> Node:
+def own_or(domain: str) -> str:
+    """A domain under one name."""
+    return OWN_DOMAIN if domain == _SAME else domain
+
+
+def read_node(data: memoryview) -> Node:
+    """A NodeProto.
+
+    Raises:
+        ModelError: It is damaged.
+    """
     inputs: list[str] = []
     outputs: list[str] = []
-    kind = domain = ""
+    name = domain = ""
     attributes: dict[str, object] = {}
+    graphs: list[memoryview] = []
     for number, _, value in fields(data):
         if number == 1:
             inputs.append(text(value))
         elif number == 2:
             outputs.append(text(value))
         elif number == 4:
-            kind = text(value)
+            name = text(value)
         elif number == 7:
             domain = text(value)
         elif number == 5 and isinstance(value, memoryview):
             attributes.update(_attribute(value))
-    if domain not in ("", "ai.onnx"):
-        kind = f"{domain}.{kind}"
-    return Node(kind, tuple(inputs), tuple(outputs), attributes)
+            graphs += (graph for _, graph in messages(value, *_GRAPHS))
+    return Node(own_or(domain), name, tuple(inputs), tuple(outputs), attributes, tuple(graphs))
 
 
 def _attribute(data: memoryview) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Operators and opsets of an ONNX file, read without onnxruntime.
 
-Fields are those of ``onnx.proto`` (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+Fields are those of ``onnx.proto``, see :mod:`.onnx_graph`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..errors import ModelError
-from .protobuf import BYTES, VARINT, fields, signed, text
+from .onnx_graph import GRAPH, NODE, OWN_DOMAIN, messages, own_or, read_node
+from .protobuf import VARINT, fields, signed, text
 
-# Fields of ModelProto, OperatorSetIdProto, GraphProto, NodeProto, AttributeProto, FunctionProto.
-_IR_VERSION, _GRAPH, _OPSET_IMPORT, _FUNCTIONS = 1, 7, 8, 25
+# Fields of ModelProto, OperatorSetIdProto, FunctionProto.
+_IR_VERSION, _OPSET_IMPORT, _FUNCTIONS = 1, 8, 25
 _DOMAIN, _VERSION = 1, 2
-_NODE = 1
-_OP_TYPE, _ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
-_SUBGRAPH, _SUBGRAPHS = 6, 11
 _FUNCTION_NODE = 7
 
 #: Graphs inside of graphs: more of them is no model, but a file that means harm.
 _DEPTH = 32
-
-#: Both are names of the domain of ONNX itself.
-_OWN_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True)
@@ -76,9 +71,9 @@ def read_onnx_operators(data: bytes | memoryview, where: str) -> OnnxOperators:
                 ir_version = signed(value)
             elif isinstance(value, int):
                 continue
-            elif number == _GRAPH:
+            elif number == GRAPH:
                 graphs += 1
-                used.update(_nodes(value, _NODE))
+                used.update(_nodes(value, NODE))
             elif number == _FUNCTIONS:
                 used.update(_nodes(value, _FUNCTION_NODE))
             elif number == _OPSET_IMPORT:
@@ -90,7 +85,7 @@ def read_onnx_operators(data: bytes | memoryview, where: str) -> OnnxOperators:
         raise ModelError(f"{where}: no ONNX file (it holds no graph). Export it again.")
     found = [
         OnnxOperator(
-            name if domain == _OWN_DOMAINS[1] else f"{domain}:{name}",
+            name if domain == OWN_DOMAIN else f"{domain}:{name}",
             opsets.get(domain, 0),
             count,
         )
@@ -107,28 +102,15 @@ def _opset(message: memoryview) -> tuple[str, int]:
             domain = text(value)
         elif number == _VERSION and isinstance(value, int):
             version = signed(value)
-    return _named(domain), version
-
-
-def _named(domain: str) -> str:
-    return _OWN_DOMAINS[1] if domain in _OWN_DOMAINS else domain
+    return own_or(domain), version
 
 
 def _nodes(graph: memoryview, field: int, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Domain and name of each node of a graph, and of the graphs in its attributes."""
     if depth > _DEPTH:
         raise ModelError(f"damaged: more than {_DEPTH} graphs inside of each other.")
-    for number, wire, node in fields(graph):
-        if number != field or wire != BYTES or isinstance(node, int):
-            continue
-        domain, name = "", ""
-        for part, _, value in fields(node):
-            if part == _OP_TYPE:
-                name = text(value)
-            elif part == _NODE_DOMAIN:
-                domain = text(value)
-            elif part == _ATTRIBUTE and not isinstance(value, int):
-                for kind, _, inner in fields(value):
-                    if kind in (_SUBGRAPH, _SUBGRAPHS) and not isinstance(inner, int):
-                        yield from _nodes(inner, _NODE, depth + 1)
-        yield _named(domain), name
+    for _, message in messages(graph, field):
+        node = read_node(message)
+        for inner in node.graphs:
+            yield from _nodes(inner, NODE, depth + 1)
+        yield node.domain, node.name

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, UsageError
-from ..labels import parse_labels
+from ..foreign.labels import parse_labels
 from ..settings import ModelSettings
 from .flatbuffer import Table
 

@@ -14,7 +14,7 @@ from .options import model_options
 if TYPE_CHECKING:
     from ..engine import Engine
     from ..settings import ModelSettings
-#: As in ``edge_runtime.cam_functions`` and ``edge_runtime.colormaps``, whose imports help needs not.
+#: As in ``heat.cam_functions`` and ``heat.colormaps``, whose imports help needs not.
 _METHODS = ("gradcam", "gradcam++", "layercam")
 _COLORMAPS = ("inferno", "magma", "viridis", "cividis")
 
@@ -83,8 +83,8 @@ def gradcam(
     directory, a .keras file or a SavedModel it is Grad-CAM with gradients. For networks that end in
     average pooling and one linear layer the two are the same.
     """
-    from ..explain import open_explainer
-    from ..explaining import Drawing, plan
+    from ..heat.explain import open_explainer
+    from ..heat.explaining import Drawing, plan
 
     jobs = plan(photos, classes, out, sheet, overwrite)
     explainer = open_explainer(

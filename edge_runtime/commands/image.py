@@ -109,7 +109,7 @@ def image(
 
     box = None
     if roi is not None:
-        from ..roi import parse_roi
+        from ..photos.roi import parse_roi
 
         box = parse_roi(roi)
     wishes = Wishes(

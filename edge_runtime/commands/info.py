@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import EdgeCommand, json_option, print_json
-from .engine_options import engine_options
+from .options import engine_options
 from .settings_options import settings_options
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def info(
     of a bundle the files in it, too. Of a .tflite or .onnx file its operators, and whether each
     installed interpreter can run it: it is loaded and run in a child process with each.
     """
-    from ..inspection import inspect_model
-    from ..inspection_text import format_inspection
+    from ..inspection.model import inspect_model
+    from ..inspection.text import format_inspection
 
     report = inspect_model(model, fmt, settings, engine)
     if as_json:

@@ -9,7 +9,7 @@ import click
 
 from ..console import EdgeCommand, json_option, print_json
 from ..errors import CheckFailed, MissingComponent
-from .engine_options import engine_options
+from .options import engine_options
 
 if TYPE_CHECKING:
     from ..engine import Engine

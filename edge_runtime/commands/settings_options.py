@@ -18,7 +18,7 @@ _NORMALIZATIONS = ("raw", "unit", "symmetric", "imagenet")
 def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> Any:
     if value is None:
         return None
-    from ..sidecar import parse_numbers
+    from ..foreign.sidecar import parse_numbers
 
     return _parsed(parse_numbers, value)
 
@@ -26,7 +26,7 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> Any:
 def _size(_: click.Context, __: click.Parameter, value: str | None) -> Any:
     if value is None:
         return None
-    from ..sidecar import parse_size
+    from ..foreign.sidecar import parse_size
 
     return _parsed(parse_size, value)
 
@@ -137,7 +137,7 @@ def _settings(values: dict[str, Any]) -> ModelSettings | None:
     from ..settings import ModelSettings
 
     if "labels" in given:
-        from ..sidecar import read_labels
+        from ..foreign.sidecar import read_labels
 
         given["labels"] = read_labels(given["labels"])
     return ModelSettings(**given)

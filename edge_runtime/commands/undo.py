@@ -19,7 +19,7 @@ def undo(log: str, as_json: bool) -> None:
     was changed since is left as it is and named, and the exit code is 1.
     """
     from ..output.plain import visible
-    from ..undoing import undo as undo_log
+    from ..sorting.undoing import undo as undo_log
 
     result = undo_log(log)
     if as_json:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.interpreters import version_of
-from ..backends.probe_models import SCORES, TOLERANCE, model_for
 from ..engine import INTERPRETERS, Engine
 from ..errors import EdgeError
-from ..probe import installed
-from ..trial import trial_of
+from ..trial.known_models import SCORES, TOLERANCE, model_for
+from ..trial.running import trial_of
+from ..tried import installed
 from .board import read
 
 #: Vendor and product of a Coral USB Accelerator, before and after its first use.

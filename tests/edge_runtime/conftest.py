@@ -29,5 +29,5 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_trial_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each would cost a process; the tests of edge_runtime.probe switch them on again."""
+    """Each would cost a process; the tests of edge_runtime.tried switch them on again."""
     monkeypatch.setenv("EDGE_CLASSIFY_PROBE", "0")

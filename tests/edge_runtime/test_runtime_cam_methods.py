@@ -15,9 +15,9 @@ from PIL import Image
 
 from edge_runtime.backends.full_model import import_keras
 from edge_runtime.cli import cli
-from edge_runtime.contact_sheet import Cell, check_count, contact_sheet
 from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.gradcam import METHODS, GradCam, gradcam_function
+from edge_runtime.heat.contact_sheet import Cell, check_count, contact_sheet
 from edge_runtime.settings import ModelSettings
 
 WIDTH = 6

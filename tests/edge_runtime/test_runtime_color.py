@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from edge_runtime import icc
 from edge_runtime.errors import ImageError
+from edge_runtime.photos import icc
 from edge_runtime.preprocess import load_upright
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -301,7 +301,7 @@ def palette_with_alpha() -> Image.Image:
 
 
 def test_large_pictures_are_converted_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_runtime import color
+    from edge_runtime.photos import color
 
     random = np.random.default_rng(0).integers(0, 256, (50, 30, 4), np.uint8)
     image = Image.fromarray(random)
@@ -324,11 +324,15 @@ def test_a_plain_photo_imports_neither_colours_nor_other_decoders(tmp_path: Path
         "import sys; from edge_runtime.preprocess import preprocess, PreprocessSpec\n"
         "for path in sys.argv[1:]:\n"
         "    preprocess(path, PreprocessSpec(32, 32))\n"
-        "    print([n for n in ('edge_runtime.color', 'PIL.ImageCms', 'PIL.PngImagePlugin',"
+        "    print([n for n in ('edge_runtime.photos.color', 'PIL.ImageCms', 'PIL.PngImagePlugin',"
         " 'PIL.WebPImagePlugin', 'pillow_heif') if n in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, plain, srgb, wide], capture_output=True, text=True, check=True
     )
-    loaded = ["[]", "['edge_runtime.color']", "['edge_runtime.color', 'PIL.ImageCms']"]
+    loaded = [
+        "[]",
+        "['edge_runtime.photos.color']",
+        "['edge_runtime.photos.color', 'PIL.ImageCms']",
+    ]
     assert done.stdout.splitlines() == loaded

@@ -11,10 +11,10 @@ import pytest
 from color_model import ColorModels
 
 from edge_runtime.backends.delegates import Delegate, parse_delegate
-from edge_runtime.backends.probe_models import model_for
 from edge_runtime.engine import Engine
 from edge_runtime.errors import MissingComponent, ModelError, UsageError
 from edge_runtime.opening import open_backend
+from edge_runtime.trial.known_models import model_for
 
 RED = np.full((32, 32, 3), (220, 20, 30), np.uint8)
 

@@ -12,7 +12,7 @@ from foreign_models import KERNEL, LABELS, PHOTOS, logits, onnx, photo, softmax
 from edge_runtime import Classifier
 from edge_runtime.backends.onnx_ending import onnx_ending
 from edge_runtime.errors import ModelError, UsageError
-from edge_runtime.inspection import inspect_model
+from edge_runtime.inspection.model import inspect_model
 from edge_runtime.settings import ModelSettings
 
 SAID = ModelSettings(labels=LABELS, normalization="symmetric")

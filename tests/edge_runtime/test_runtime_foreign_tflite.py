@@ -22,7 +22,7 @@ from foreign_models import (
 
 from edge_runtime import Classifier
 from edge_runtime.errors import ModelError, UsageError
-from edge_runtime.inspection import inspect_model
+from edge_runtime.inspection.model import inspect_model
 from edge_runtime.settings import ModelSettings
 
 SYMMETRIC = ([127.5], [127.5])
@@ -254,7 +254,7 @@ def test_damaged_metadata_is_never_more_than_an_error(
     bare: SimpleNamespace, tmp_path: Path
 ) -> None:
     """Any byte of what the metadata says, changed at random."""
-    from edge_runtime.traits import tflite_traits
+    from edge_runtime.foreign.traits import tflite_traits
 
     whole = write(tmp_path, bare.softmax).read_bytes()
     spans = [(whole.index(b"M001") - 4, 400), (whole.index(b"PK\x03\x04"), 400)]

@@ -18,7 +18,7 @@ from edge_runtime import Classifier
 from edge_runtime.engine import Engine
 from edge_runtime.errors import BundleError, EdgeError, ModelError
 from edge_runtime.preprocess import load_upright
-from edge_runtime.trial import trial
+from edge_runtime.trial.running import trial
 
 
 def test_damaged_photos_are_read_or_refused() -> None:

@@ -19,8 +19,8 @@ from edge_runtime.backends.tflite_graph import Graph, find_heatmap
 from edge_runtime.backends.tflite_tensor import DTYPES
 from edge_runtime.classifier import Classifier
 from edge_runtime.errors import ModelError, UsageError
-from edge_runtime.explain import open_explainer
 from edge_runtime.gradcam import GradCam, gradcam_function
+from edge_runtime.heat.explain import open_explainer
 from edge_runtime.manifest import HeatmapSpec, ModelInfo, OutputSpec
 from edge_runtime.opening import open_backend
 

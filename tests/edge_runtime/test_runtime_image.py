@@ -16,7 +16,7 @@ from PIL import Image
 from edge_runtime.cli import cli
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Artifact, Manifest, artifact_name
-from edge_runtime.roi import parse_roi
+from edge_runtime.photos.roi import parse_roi
 
 
 def run(*arguments: object) -> Result:

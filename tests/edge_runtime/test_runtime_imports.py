@@ -33,10 +33,11 @@ COLD = {
             "backends", "backends.base", "backends.delegates", "backends.feeding",
             "backends.interpreters", "backends.litert", "bundle", "classifier", "cli", "commands",
             "commands.engine_options", "commands.image", "commands.options",
-            "commands.settings_options", "console", "decoding", "description", "engine", "errors",
-            "files", "input_spec", "manifest", "meanwhile", "opening", "output", "output.plain",
-            "output.sink", "output.text", "photo_file", "photo_formats", "photo_run", "photos_in",
-            "pipeline", "postprocess", "prediction", "preprocess", "probe", "quiet", "seen",
+            "commands.settings_options", "console", "description", "engine", "errors", "files",
+            "input_spec", "manifest", "meanwhile", "opening", "output", "output.plain",
+            "output.sink", "output.text", "photo_run", "photos", "photos.decoding", "photos.file",
+            "photos.finding", "photos.formats", "pipeline", "postprocess", "prediction",
+            "preprocess", "quiet", "seen", "tried",
         )
     ),
 }  # fmt: skip
@@ -142,8 +143,8 @@ def test_the_plain_case_loads_no_more_than_it_uses(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "edge_runtime.output.text" in loaded
-    for name in ("sorting", "moving", "sort_log", "undoing", "watching", "progress", "overlays",
-                 "heatmap", "patterns", "roi", "output.table", "output.rows", "output.jsonl"):  # fmt: skip
+    for name in ("sorting", "photos.watching", "progress", "heat", "heatmap", "photos.patterns",
+                 "photos.roi", "output.table", "output.rows", "output.jsonl"):  # fmt: skip
         assert f"edge_runtime.{name}" not in loaded, name
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from edge_runtime.description import ModelInfo, PreprocessSpec
 from edge_runtime.errors import ModelError, UsageError
-from edge_runtime.labels import fit_labels, parse_labels
+from edge_runtime.foreign.labels import fit_labels, parse_labels
 
 THOUSAND = (
     "tench, Tinca tinca",

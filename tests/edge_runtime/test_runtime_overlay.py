@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import lettering
-from edge_runtime.colormaps import COLORMAPS, colorize, table
 from edge_runtime.errors import OutputExists, UsageError
+from edge_runtime.heat import lettering
+from edge_runtime.heat.colormaps import COLORMAPS, colorize, table
+from edge_runtime.heat.lettering import drawable, font, wrap
 from edge_runtime.heatmap import (
     Explanation,
     blend,
@@ -20,7 +21,6 @@ from edge_runtime.heatmap import (
     save_overlay,
     seen_box,
 )  # fmt: skip
-from edge_runtime.lettering import drawable, font, wrap
 from edge_runtime.manifest import PreprocessSpec
 
 CROP = PreprocessSpec(32, 32)

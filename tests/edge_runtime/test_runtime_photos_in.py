@@ -13,8 +13,8 @@ from color_model import COLORS, ColorModels, paint
 
 from edge_runtime.cli import cli
 from edge_runtime.errors import SystemFailure, UsageError
-from edge_runtime.patterns import matches
-from edge_runtime.photos_in import PhotosIn, read_list
+from edge_runtime.photos.finding import PhotosIn, read_list
+from edge_runtime.photos.patterns import matches
 
 
 def run(*arguments: object, stdin: bytes = b"") -> Result:

@@ -185,7 +185,7 @@ def test_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large_jpegs_that_are_reduced_may_have_more_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """A progressive one, or one with a scan for each colour, is kept whole by libjpeg."""
-    from edge_runtime import decoding
+    from edge_runtime.photos import decoding
 
     def jpeg(**options: object) -> bytes:
         stream = io.BytesIO()

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from color_model import ColorModels, paint
 
-from edge_runtime import child, probe, trial
+from edge_runtime import tried
+from edge_runtime.child import asking
 from edge_runtime.classifier import Classifier
 from edge_runtime.cli import cli
 from edge_runtime.engine import Engine
 from edge_runtime.errors import MissingComponent, ModelError, UnsupportedOperator, UsageError
-from edge_runtime.probe import probed
+from edge_runtime.trial import running
+from edge_runtime.tried import probed
 
 #: An interpreter in Python that knows one model: 3 x 3 pixels, two classes.
 _STAND_IN = """
@@ -42,7 +44,7 @@ _ILLEGAL = "os.kill(os.getpid(), signal.SIGILL)"
 
 @pytest.fixture(autouse=True)
 def switched_on(monkeypatch: pytest.MonkeyPatch, no_trial_runs: None) -> None:
-    monkeypatch.setenv(probe.SWITCH, "1")
+    monkeypatch.setenv(tried.SWITCH, "1")
 
 
 class Packages:
@@ -79,7 +81,7 @@ def file(tmp_path: Path) -> Path:
 def children(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The interpreters that child processes were asked to try."""
     asked: list[str] = []
-    ask = child.ask
+    ask = asking.ask
 
     def counted(command: object, request: dict[str, object], **rest: object) -> object:
         engine = request["engine"]
@@ -87,7 +89,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(engine["interpreter"])
         return ask(command, request, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trial, "ask", counted)
+    monkeypatch.setattr(running, "ask", counted)
     return asked
 
 
@@ -110,10 +112,10 @@ def test_a_file_is_tried_once(
     os.utime(file, ns=(1, 1))
     probed(file, engine)
     assert len(children) == 3
-    monkeypatch.setattr(probe, "_board", lambda: "Raspberry Pi 3 Model B Plus Rev 1.3")
+    monkeypatch.setattr(tried, "_board", lambda: "Raspberry Pi 3 Model B Plus Rev 1.3")
     probed(file, engine)
     assert len(children) == 4
-    monkeypatch.setattr(probe, "_package_state", lambda package: [package, "newer"])
+    monkeypatch.setattr(tried, "_package_state", lambda package: [package, "newer"])
     probed(file, engine)
     assert len(children) == 5
 
@@ -130,7 +132,7 @@ def test_only_the_command_line_tries(color_models: ColorModels, children: list[s
 def test_it_can_be_switched_off(
     color_models: ColorModels, children: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(probe.SWITCH, "0")
+    monkeypatch.setenv(tried.SWITCH, "0")
     engine = Engine()
     assert probed(color_models.tflite, engine) is engine and children == []
 
@@ -193,7 +195,7 @@ def test_operators_that_are_too_new(file: Path, packages: Packages) -> None:
     message = "Didn't find op for builtin opcode 'GELU' version '2'"
     packages.install("ai_edge_litert", f'raise ValueError("{message}")')
     with pytest.raises(UnsupportedOperator, match="GELU version 2"):
-        trial.trial(file, Engine(interpreter="litert"))
+        running.trial(file, Engine(interpreter="litert"))
     assert probed(file, Engine(interpreter="litert")) == Engine(interpreter="litert")
     packages.install("tflite_runtime")
     assert probed(file, Engine()).interpreter == "tflite-runtime"
@@ -266,14 +268,14 @@ def test_a_normal_start_loads_nothing_for_it(color_models: ColorModels, tmp_path
     code = (
         "import sys\nfrom edge_runtime.cli import cli\n"
         f"cli({arguments!r}, standalone_mode=False)\n"
-        "print([m for m in ('importlib.metadata', 'edge_runtime.child')"
+        "print([m for m in ('importlib.metadata', 'edge_runtime.child.asking')"
         " if m in sys.modules], file=sys.stderr)"
     )
     first, second = (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         for _ in range(2)
     )
-    assert "edge_runtime.child" in first.stderr  # else this test would prove nothing
+    assert "edge_runtime.child.asking" in first.stderr  # else this test would prove nothing
     assert second.stderr.splitlines()[-1] == "[]"
     assert first.stdout == second.stdout
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 import edge_runtime.selftest as module
 from edge_runtime.bundle import Bundle
-from edge_runtime.child import Session
+from edge_runtime.child.asking import Session
 from edge_runtime.cli import cli
 from edge_runtime.preprocess import preprocess
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_runtime.child import Session
+from edge_runtime.child.asking import Session
 from edge_runtime.errors import ChildDied, EdgeError, ModelError, SystemFailure
 
 #: A child that does as it is told.
 CHILD = """
 import errno, logging, os, signal, sys, time
-from edge_runtime.child import serve_session
+from edge_runtime.child.asking import serve_session
 from edge_runtime.errors import ModelError
 
 class NothingPassed(ModelError):
@@ -145,7 +145,7 @@ def test_end_of_the_parent_ends_the_child(how: signal.Signals) -> None:
     """Even where the parent cannot say farewell, and the child is at work."""
     code = f"""
 import signal, sys
-from edge_runtime.child import Session
+from edge_runtime.child.asking import Session
 from edge_runtime.console import Terminated, _install_sigterm
 _install_sigterm()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it

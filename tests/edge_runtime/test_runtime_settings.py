@@ -16,9 +16,9 @@ from foreign_models import LABELS, PHOTOS, onnx, save_photos, write_labels
 from edge_runtime.cli import cli
 from edge_runtime.commands import settings_options
 from edge_runtime.errors import MissingComponent, ModelError, UsageError
+from edge_runtime.foreign.sidecar import parse_numbers, parse_size, read_beside
 from edge_runtime.opening import find_beside
 from edge_runtime.settings import NORMALIZATIONS, ModelSettings
-from edge_runtime.sidecar import parse_numbers, parse_size, read_beside
 
 
 def run(*arguments: object) -> Result:

@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner, Result
 from color_model import COLORS, ColorModels, paint
 
-from edge_runtime import moving
 from edge_runtime.cli import cli
 from edge_runtime.errors import DataError, SystemFailure, UsageError
 from edge_runtime.prediction import Prediction
-from edge_runtime.sort_log import read_log
-from edge_runtime.sorting import Sorter, folder_names
-from edge_runtime.undoing import undo
+from edge_runtime.sorting import moving
+from edge_runtime.sorting.log import read_log
+from edge_runtime.sorting.sorter import Sorter, folder_names
+from edge_runtime.sorting.undoing import undo
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("red", "green")
@@ -236,8 +236,8 @@ def test_full_disk_is_exit_code_6(color_models: ColorModels, tmp_path: Path) -> 
 _KILLED = """
 import os, signal, sys
 from edge_runtime.prediction import Prediction
-from edge_runtime.sorting import Sorter
-from edge_runtime import moving
+from edge_runtime.sorting.sorter import Sorter
+from edge_runtime.sorting import moving
 photo, folder, point, move = sys.argv[1:]
 count = 0
 def die(*_, **__):

@@ -18,8 +18,8 @@ from color_model import COLORS, ColorModels, paint
 
 from edge_runtime.cli import cli
 from edge_runtime.errors import UsageError
-from edge_runtime.photos_in import Outputs
-from edge_runtime.watching import INTERVAL, SETTLE, Watch
+from edge_runtime.photos.finding import Outputs
+from edge_runtime.photos.watching import INTERVAL, SETTLE, Watch
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,8 +13,8 @@ from edge_runtime import Bundle, Classifier
 from edge_runtime.backends.litert import load_interpreter
 from edge_runtime.files import sha256_file
 from edge_runtime.gradcam import GradCam
-from edge_runtime.inspection import inspect_model
-from edge_runtime.inspection_text import format_inspection
+from edge_runtime.inspection.model import inspect_model
+from edge_runtime.inspection.text import format_inspection
 from edge_runtime.manifest import FORMAT_SUFFIXES, artifact_name
 from edge_runtime.rundir import RunDir
 

@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 import PIL
 
-from edge_runtime import color, decoding, icc, photo_file, photo_formats
 from edge_runtime.errors import ImageError
 from edge_runtime.files import cache_folder
 from edge_runtime.manifest import PreprocessSpec
+from edge_runtime.photos import color, decoding, file, formats, icc
 from edge_runtime.preprocess import contradicting_format, preprocess
 
 from .stores import hold_store, only_writer, other_stores
@@ -43,7 +43,7 @@ from .stores import hold_store, only_writer, other_stores
 _LAYOUT = 3
 
 #: The code that pixels depend on.
-_CODE = (preprocess, decoding, photo_file, photo_formats, color, icc)
+_CODE = (preprocess, decoding, file, formats, color, icc)
 
 #: A photo that changed less than this before it was read may change again at the same time, ns.
 _RACY = 2_000_000_000
@@ -198,7 +198,7 @@ class PixelStore:
         """
         now = time.time_ns()
         try:
-            content, status = photo_file.read_photo(path)
+            content, status = file.read_photo(path)
         except ImageError as error:
             return Decoded(error=str(error))
         sha = hashlib.sha256(content).digest()

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from edge_runtime.errors import ImageError
-from edge_runtime.photo_formats import EXTENSION_FORMATS, open_photo
+from edge_runtime.photos.formats import EXTENSION_FORMATS, open_photo
 from edge_runtime.preprocess import load_upright
 
 from .content import HEAD, describe_content

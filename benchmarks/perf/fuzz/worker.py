@@ -53,7 +53,7 @@ def _read_photo(data: bytes, number: int) -> None:
 def _read_model(path: Path) -> None:
     """Describe, open, classify and explain; the first refusal is the answer."""
     from edge_runtime.classifier import Classifier
-    from edge_runtime.inspection import inspect_model
+    from edge_runtime.inspection.model import inspect_model
 
     json.dumps(inspect_model(path))
     classifier = Classifier.open(path, threads=1)

@@ -1,0 +1,1 @@
+"""Work in a child process, and both sides of the talk with it."""

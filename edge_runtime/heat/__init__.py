@@ -1,0 +1,1 @@
+"""Where a network looked: heat maps as pictures, and Grad-CAM on the full model."""

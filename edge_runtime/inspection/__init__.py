@@ -1,0 +1,1 @@
+"""What ``edge-classify info`` reports of a model."""

@@ -1,0 +1,1 @@
+"""Photos: which of them a command line names, and their pixels."""

@@ -1,0 +1,1 @@
+"""Sort photos into folders, and undo it."""

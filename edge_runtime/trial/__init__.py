@@ -1,0 +1,1 @@
+"""Run a model file once where a crash does no harm."""

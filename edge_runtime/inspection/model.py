@@ -232,12 +232,13 @@ _QUANTIZED = ("scale", "zero_point")
 def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from ..backends.litert import check_header, read_embedded
     from ..backends.tflite_graph import Graph
+    from ..backends.tflite_head import find_heatmap
 
     check_header(str(path))
     graph = Graph(path.read_bytes(), str(path))
 
     def tensors(indices: tuple[int, ...]) -> list[dict[str, Any]]:
-        found = [graph.tensors[index] for index in indices]
+        found = [graph.tensor(index) for index in indices]
         return [
             _tensor(
                 t.name,
@@ -261,14 +262,13 @@ def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     )
     info = read_embedded(path)
     named = None if info is None else info.output.heatmap
-    head = graph.head() if named is None else None
     own = _unread(path, None) | {
         **_ends(path, graph, tensors),
         "weights": dict(weights.most_common()),
         "activations": dict(types.most_common()),
         "attached": _attached(path),
     }
-    return info, own | _heatmap(named or (None if head is None else graph.spec(head)))
+    return info, own | _heatmap(named or find_heatmap(graph))
 
 
 def _ends(

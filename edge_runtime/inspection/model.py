@@ -22,7 +22,7 @@ from ..engine import Engine
 from ..errors import MissingComponent, ModelError, UsageError
 from ..files import size_of
 from ..manifest import AUTO, Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
-from ..opening import stated_by
+from ..opening import kind_of, stated_by
 from ..rundir import MODEL, RunDir, looks_like_run
 from ..settings import ModelSettings, Stated, refuse_contradictions
 
@@ -96,7 +96,7 @@ def inspect_model(
         from .foreign import inspect_foreign
 
         info, known = inspect_foreign(root, stated, os.fspath(path))
-    return report | {"kind": _kind(root), **_described(info), **known, **_named(info), **own}
+    return report | {"kind": kind_of(root), **_described(info), **known, **_named(info), **own}
 
 
 def _engine(file: Path, engine: Engine | None) -> dict[str, Any]:
@@ -197,22 +197,16 @@ def _named(info: ModelInfo | None) -> dict[str, Any]:
     return {"format": about.get("format"), "quantization": about.get("quantization")}
 
 
-def _kind(path: Path) -> str:
-    return {".tflite": "tflite", ".onnx": "onnx"}.get(path.suffix, "saved_model")
-
-
 def _file(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     """The description inside a model file, and what is read off the file itself."""
-    if path.suffix == ".tflite":
-        return _tflite(path)
-    if path.suffix == ".onnx":
-        return _onnx(path)
-    if (path / "saved_model.pb").is_file():
-        return _saved_model(path)
-    raise ModelError(
-        f"{path}: not a model. Expected a bundle, a .tflite or .onnx file, "
-        "a SavedModel folder or a run directory."
-    )
+    readers = {"tflite": _tflite, "onnx": _onnx, "saved_model": _saved_model}
+    kind = kind_of(path)
+    if kind not in readers:
+        raise ModelError(
+            f"{path}: a model without its run directory, whose files describe it. Expected a "
+            "bundle, a .tflite or .onnx file, a SavedModel folder or a run directory."
+        )
+    return readers[kind](path)
 
 
 def _unread(path: Path, note: str | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.child.asking import serve
+from edge_runtime.child.answering import serve
 from edge_runtime.classifier import Classifier
 from edge_runtime.opening import open_backend
 

@@ -92,13 +92,13 @@ def open_model(
     if backend.embedded is not None:
         _refuse_contradictions(stated, backend.embedded, where)
         backend.feed(backend.embedded.input)
-        return Opened(backend, backend.embedded, _format_of(root), where)
+        return Opened(backend, backend.embedded, kind_of(root), where)
     from .foreign.describing import describe
     from .foreign.traits import traits_of
 
     info = describe(traits_of(root, backend, stated), stated, where, lambda: backend)
     backend.feed(info.input)
-    return Opened(backend, info, _format_of(root), where)
+    return Opened(backend, info, kind_of(root), where)
 
 
 def stated_by(settings: ModelSettings | None, file: Path | None = None) -> Stated:
@@ -159,24 +159,37 @@ def open_backend(
         engine = replace(engine, threads=threads)
     root = Path(path)
     engine.check_for(root)
-    if root.suffix == ".tflite":
+    kind = kind_of(root)
+    if kind == "tflite":
         from .backends.litert import LiteRtBackend
 
         return LiteRtBackend(root, engine)
-    if root.suffix == ".onnx":
+    if kind == "onnx":
         from .backends.onnx import OnnxBackend
 
         return OnnxBackend(root, engine)
-    if root.suffix == ".keras":
+    if kind == "keras":
         from .backends.full_model import KerasBackend
 
         return KerasBackend(root, engine.threads)
-    if (root / "saved_model.pb").is_file():
-        from .backends.full_model import SavedModelBackend
+    from .backends.full_model import SavedModelBackend
 
-        return SavedModelBackend(root, engine.threads)
+    return SavedModelBackend(root, engine.threads)
+
+
+def kind_of(path: Path) -> str:
+    """What a model file or folder is: ``tflite``, ``onnx``, ``keras`` or ``saved_model``.
+
+    Raises:
+        ModelError: It is none of these.
+    """
+    kind = {".tflite": "tflite", ".onnx": "onnx", ".keras": "keras"}.get(path.suffix)
+    if kind is not None:
+        return kind
+    if (path / "saved_model.pb").is_file():
+        return "saved_model"
     raise ModelError(
-        f"{root}: not a model. Expected a bundle, a .tflite or .onnx file, "
+        f"{path}: not a model. Expected a bundle, a .tflite or .onnx file, "
         "a SavedModel folder or a run directory."
     )
 
@@ -188,7 +201,3 @@ def _probed(file: Path, engine: Engine) -> Engine:
     from .tried import probed
 
     return probed(file, engine)
-
-
-def _format_of(path: Path) -> str:
-    return {".tflite": "tflite", ".onnx": "onnx", ".keras": "keras"}.get(path.suffix, "saved_model")

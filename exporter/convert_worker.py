@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.child.asking import serve_session
+from edge_runtime.child.answering import serve_session
 from edge_runtime.errors import ModelError
 from edge_runtime.manifest import ModelInfo
 

@@ -26,7 +26,7 @@ def heatmap_spec(fmt: str, plain: Path, has_head: bool) -> HeatmapSpec | None:
     if suffix == ".onnx":
         return HeatmapSpec(output=HEATMAP_NAME)
     if suffix == ".tflite":
-        from edge_runtime.backends.tflite_graph import find_heatmap
+        from edge_runtime.backends.tflite_head import find_heatmap
 
         return find_heatmap(plain.read_bytes(), plain.name)
     return None

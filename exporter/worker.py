@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.child.asking import serve
+from edge_runtime.child.answering import serve
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import Classifier

@@ -69,8 +69,8 @@ class CompiledInterpreter:
             with open(model, "rb") as stream:
                 model = stream.read()
         graph = Graph(model, where)
-        self._inputs = [_details(i, graph.tensors[i]) for i in graph.inputs]
-        self._outputs = [_details(i, graph.tensors[i]) for i in graph.outputs]
+        self._inputs = [_details(i, graph.tensor(i)) for i in graph.inputs]
+        self._outputs = [_details(i, graph.tensor(i)) for i in graph.outputs]
         if any(-1 in side["shape_signature"][1:] for side in self._inputs):
             raise ModelError(f"{where}: a GPU needs inputs of a fixed size. Use the CPU.")
         try:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+#: How a file calls its tensors: by number or by name.
+Tensor = TypeVar("Tensor", int, str)
 
 #: Meaning of the scores by the operator that makes them. Logarithms of probabilities are logits:
 #: their softmax is the probabilities. After a linear layer the scores are logits.
@@ -17,8 +21,9 @@ _MEANINGS = {
     },
 }  # fmt: skip
 
-#: Operators that leave scores what they are.
-_PASSING = {
+#: Operators that leave scores what they are: neither their values nor, for a batch of vectors, their
+#: order changes.
+PASSING = {
     "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST", "QUANTIZE", "DEQUANTIZE",
     "Identity", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Flatten", "Dropout",
     "QuantizeLinear", "DequantizeLinear",
@@ -42,27 +47,29 @@ class Ending:
     operator: str
 
 
-def find_ending(output: str, maker: Callable[[str], tuple[str, Iterable[str]] | None]) -> Ending:
+def find_ending(
+    output: Tensor, maker: Callable[[Tensor], tuple[str, Iterable[Tensor]] | None]
+) -> Ending:
     """Go back from an output to the operator that gives the scores their meaning.
 
     Args:
-        output: Name of the output.
-        maker: Gives of a tensor the operator that makes it, and the names of its inputs that are no
+        output: The output.
+        maker: Gives of a tensor the operator that makes it, and those of its inputs that are no
             constants; None for what no operator makes.
     """
-    name = output
+    tensor = output
     for _ in range(_LONGEST):
-        found = maker(name)
+        found = maker(tensor)
         if found is None:
             return Ending(None, "")
         operator, inputs = found
         for kind, operators in _MEANINGS.items():
             if operator in operators:
                 return Ending(kind, operator)
-        names = list(inputs)
+        computed = list(inputs)
         # An addition is a bias where its other input is a constant.
-        passes = operator in _PASSING or (operator in ("Add", "ADD") and len(names) == 1)
-        if not passes or not names:
+        passes = operator in PASSING or (operator in ("Add", "ADD") and len(computed) == 1)
+        if not passes or not computed:
             return Ending(None, operator)
-        name = names[0]
+        tensor = computed[0]
     return Ending(None, "")

@@ -91,7 +91,7 @@ class LiteRtBackend(Backend):
         named = self._named_heatmap()
         if named is not None:
             return named
-        from .tflite_graph import find_heatmap
+        from .tflite_head import find_heatmap
 
         with open(self._where, "rb") as stream:
             return find_heatmap(stream.read(), self._where)
@@ -166,7 +166,7 @@ class Tap:
         with open(where, "rb") as stream:
             graph = Graph(stream.read(), where)
         self._head = read_head(graph, where, named)
-        self._tensor = graph.tensors[self._head.features]
+        self._tensor = graph.tensor(self._head.features)
         edited = graph.with_output(self._head.features)
         self.interpreter = open_interpreter(edited, engine, where).interpreter
 

@@ -9,14 +9,12 @@ import numpy as np
 
 from ..errors import ModelError
 from . import head
+from .ending import PASSING
 from .head import NoHead, PooledHead, Step, no_heatmap
 from .onnx_graph import Node, OnnxGraph
 
 #: What leaves a vector's values in their order.
-_PASSING = {
-    "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Transpose",
-    "QuantizeLinear", "DequantizeLinear",
-}  # fmt: skip
+_PASSING = PASSING | {"Transpose"}
 
 #: What turns logits into scores without changing which is the largest.
 _SCORING = {"Softmax", "LogSoftmax", "Sigmoid"}
@@ -60,7 +58,9 @@ class _Reader:
 
     def read(self, scores: str, classes: int) -> PooledHead[str]:
         name, maker = scores, self._graph.maker
-        while name in maker and maker[name].kind in _PASSING | _SCORING:
+        for _ in range(_LONGEST):  # a damaged graph may go round
+            if name not in maker or maker[name].kind not in _PASSING | _SCORING:
+                break
             name = maker[name].inputs[0]
         logits = self._step(name)
         features = self._features

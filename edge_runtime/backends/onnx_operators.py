@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..errors import ModelError
 from .onnx_graph import GRAPH, NODE, OWN_DOMAIN, messages, own_or, read_node
+from .operators import UsedOperator, most_frequent_first
 from .protobuf import VARINT, fields, signed, text
 
 # Fields of ModelProto, OperatorSetIdProto, FunctionProto.
@@ -23,21 +24,6 @@ _DEPTH = 32
 
 
 @dataclass(frozen=True)
-class OnnxOperator:
-    """A kind of operator in a model.
-
-    Attributes:
-        name: Its name; of other domains than ONNX's own, ``domain:name``.
-        version: Of the opset of its domain; 0 where the file names none.
-        count: How often the graphs hold it.
-    """
-
-    name: str
-    version: int
-    count: int
-
-
-@dataclass(frozen=True)
 class OnnxOperators:
     """What a file asks of onnxruntime.
 
@@ -47,7 +33,7 @@ class OnnxOperators:
         ir_version: Of the file format.
     """
 
-    operators: tuple[OnnxOperator, ...]
+    operators: tuple[UsedOperator, ...]
     opsets: Mapping[str, int]
     ir_version: int
 
@@ -84,15 +70,14 @@ def read_onnx_operators(data: bytes | memoryview, where: str) -> OnnxOperators:
     if not graphs:
         raise ModelError(f"{where}: no ONNX file (it holds no graph). Export it again.")
     found = [
-        OnnxOperator(
+        UsedOperator(
             name if domain == OWN_DOMAIN else f"{domain}:{name}",
             opsets.get(domain, 0),
             count,
         )
         for (domain, name), count in used.items()
     ]
-    ordered = sorted(found, key=lambda operator: (-operator.count, operator.name))
-    return OnnxOperators(tuple(ordered), opsets, ir_version)
+    return OnnxOperators(tuple(most_frequent_first(found)), opsets, ir_version)
 
 
 def _opset(message: memoryview) -> tuple[str, int]:

@@ -1,27 +1,14 @@
-"""Input, scores and last operator of a TFLite classifier, read off the file without an interpreter.
-
-Numbers of fields and operators are those of ``schema.fbs``, see :mod:`.tflite_graph`, which reads
-the whole graph; this reads its end.
-"""
+"""Input, scores and last operator of a TFLite classifier, read off the file without an interpreter."""
 
 from __future__ import annotations
-
-import struct
 
 import numpy as np
 
 from ..errors import ModelError
 from .ending import find_ending
 from .feeding import InputTensor, read_input
-from .flatbuffer import Table
-from .tflite_tensor import Tensor, read_tensor
-
-#: Operators that :mod:`.ending` knows, by their number.
-_OPERATORS = {
-    0: "ADD", 3: "CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 22: "RESHAPE",
-    25: "SOFTMAX", 43: "SQUEEZE", 50: "LOG_SOFTMAX", 53: "CAST", 70: "EXPAND_DIMS", 114: "QUANTIZE",
-    126: "BATCH_MATMUL",
-}  # fmt: skip
+from .tflite_graph import Graph
+from .tflite_tensor import Tensor
 
 
 class TfliteEnds:
@@ -43,46 +30,29 @@ class TfliteEnds:
         Raises:
             ModelError: It is damaged, or no image classifier.
         """
-        try:
-            root = Table.root(model)
-            graph = root.tables(2)[0]
-            self._codes, self._operators = root.tables(1), graph.tables(3)
-            self._tensors, self._buffers = graph.tables(0), root.tables(4)
-            inputs, outputs = (graph.array(slot, "<i4") for slot in (1, 2))
-            if len(inputs) != 1 or len(outputs) != 1:
-                raise ModelError(
-                    f"{where}: expected one input and one output, found {len(inputs)} and "
-                    f"{len(outputs)}: not an image classifier."
-                )
-            source, scores = (read_tensor(self._tensors[i]) for i in (inputs[0], outputs[0]))
+        self._graph = graph = Graph(model, where)
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise ModelError(
+                f"{where}: expected one input and one output, found {len(graph.inputs)} and "
+                f"{len(graph.outputs)}: not an image classifier."
+            )
+        source, scores = graph.tensor(graph.inputs[0]), graph.tensor(graph.outputs[0])
+        with graph.reading():
             self.input = _read_input(source, where)
             self.classes = int(np.prod(scores.shape)) // max(1, source.shape[0])
-            if scores.dtype is None or (scores.dtype.kind != "f" and not scores.scales.size):
-                raise ModelError(
-                    f"{where}: its output {scores.name!r} holds whole numbers, no scores: not an "
-                    "image classifier, or one that gives only the number of the class."
-                )
-            self.ending = find_ending(str(int(outputs[0])), self._maker)
-        except (struct.error, IndexError, ValueError, OverflowError) as error:
+        if scores.dtype is None or (scores.dtype.kind != "f" and not scores.scales.size):
             raise ModelError(
-                f"{where}: damaged, its graph cannot be read ({error}). Copy the file again."
-            ) from error
+                f"{where}: its output {scores.name!r} holds whole numbers, no scores: not an "
+                "image classifier, or one that gives only the number of the class."
+            )
+        self.ending = find_ending(graph.outputs[0], self._maker)
 
-    def _maker(self, name: str) -> tuple[str, list[str]] | None:
-        index = int(name)
-        for operator in reversed(self._operators):
-            if index in operator.array(2, "<i4"):
-                code = self._codes[operator.number(0, "uint")]
-                # The newer field, or the older one where it has only that.
-                number = max(code.number(0, "byte"), code.number(3, "int"))
-                inputs = [int(i) for i in operator.array(1, "<i4")]
-                known = _OPERATORS.get(number, f"operator {number}")
-                return known, [str(i) for i in inputs if i >= 0 and not self._is_constant(i)]
-        return None
-
-    def _is_constant(self, index: int) -> bool:
-        content = self._buffers[self._tensors[index].number(2, "uint")]
-        return content.place(0) is not None or content.number(1, "ulong") > 1
+    def _maker(self, index: int) -> tuple[str, list[int]] | None:
+        operator = self._graph.maker(index)
+        if operator is None:
+            return None
+        computed = (i for i in operator.inputs if i >= 0 and not self._graph.is_constant(i))
+        return operator.kind, list(computed)
 
 
 def _read_input(tensor: Tensor, where: str) -> InputTensor:

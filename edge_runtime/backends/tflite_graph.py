@@ -1,7 +1,6 @@
-"""The end of a TFLite classifier's graph: what its heat map is made of.
+"""The graph of a TFLite file, read in place and as far as it is looked at.
 
-Numbers of fields, operators and types are those of ``schema.fbs`` version 3
-(https://github.com/tensorflow/tensorflow/blob/master/tensorflow/compiler/mlir/lite/schema/schema.fbs).
+Numbers of fields are those of ``schema.fbs`` version 3, see :mod:`.tflite_codes`.
 """
 
 from __future__ import annotations
@@ -10,35 +9,17 @@ import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import ModelError
-from ..manifest import HeatmapSpec
 from .flatbuffer import Table, with_vector
+from .tflite_codes import operator_name
 from .tflite_tensor import Tensor, dequantized, read_tensor
 
-AVERAGE_POOL_2D, CONV_2D, DEQUANTIZE, FULLY_CONNECTED = 1, 3, 6, 9
-RESHAPE, SOFTMAX, MEAN, SQUEEZE, QUANTIZE = 22, 25, 40, 43, 114
-
-#: Operators that change neither the values nor, for a batch of vectors, their order.
-_PASSING = {RESHAPE, SQUEEZE, QUANTIZE, DEQUANTIZE}
-
 # Fields of the table SubGraph.
-_INPUTS, _OUTPUTS = 1, 2
-
-
-@dataclass(frozen=True)
-class Head:
-    """Pooling and linear layer at the end of a classifier.
-
-    Attributes:
-        features: Index of the tensor F (n, h, w, k) in front of the pooling.
-        weights: Index of the constant tensor with the kernel W (classes, k) or (classes, 1, 1, k).
-    """
-
-    features: int
-    weights: int
+_TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -46,28 +27,28 @@ class Operator:
     """An operator of a graph.
 
     Attributes:
-        code: Its number in the schema.
+        kind: Its name, of :data:`~edge_runtime.backends.tflite_codes.NAMES`.
         inputs: Indices of the tensors that it takes; -1 for one that it goes without.
+        outputs: Indices of the tensors that it gives.
         options: Its table of options.
     """
 
-    code: int
+    kind: str
     inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
     options: Table | None
 
 
 class Graph:
-    """The first subgraph of a TFLite file, read in place.
+    """The first subgraph of a TFLite file.
 
     Attributes:
-        tensors: All of its tensors.
-        inputs: Indices of those that it takes.
+        inputs: Indices of the tensors that it takes.
         outputs: Indices of those that it gives.
-        maker: Index of a computed tensor to the operator that it comes from.
     """
 
     def __init__(self, data: bytes, where: str) -> None:
-        """Read the tensors and operators, not the weights.
+        """Find the parts of a file; a start on a small board has no time to read all of them.
 
         Args:
             data: The file.
@@ -77,83 +58,80 @@ class Graph:
             ModelError: It is damaged.
         """
         self._data, self._where = data, where
+        self._read: dict[int, Tensor] = {}
+        self._makers: dict[int, Operator] = {}
         with self.reading():
             model = Table.root(data)
-            codes = [_builtin(code) for code in model.tables(1)]
+            self._kinds = [operator_name(code) for code in model.tables(1)]
             self._buffers = model.tables(4)
             self._graph = model.tables(2)[0]
-            self.tensors = [read_tensor(table) for table in self._graph.tables(0)]
+            self._tables = self._graph.tables(_TENSORS)
+            self._unread = self._graph.tables(_OPERATORS)
             self.inputs = tuple(int(i) for i in self._graph.array(_INPUTS, "<i4"))
             self.outputs = tuple(int(i) for i in self._graph.array(_OUTPUTS, "<i4"))
-            self.maker = {
-                int(output): Operator(
-                    codes[table.number(0, "uint")],
-                    tuple(int(i) for i in table.array(1, "<i4")),
-                    table.table(4),
-                )
-                for table in self._graph.tables(3)
-                for output in table.array(2, "<i4")
-            }
 
-    def head(self, named: HeatmapSpec | None = None) -> Head | None:
-        """What the heat map is made of.
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """All of its tensors."""
+        return [self.tensor(index) for index in range(len(self._tables))]
 
-        Args:
-            named: Names of F and W; None for a search from the output backwards.
+    def tensor(self, index: int) -> Tensor:
+        """One of its tensors."""
+        if index not in self._read:
+            with self.reading():
+                self._read[index] = read_tensor(self._tables[index])
+        return self._read[index]
 
-        Returns:
-            None where the graph does not end in pooling and a linear layer.
-
-        Raises:
-            ModelError: There is no tensor of one of the names, or it cannot be what it should be.
-        """
+    def maker(self, index: int) -> Operator | None:
+        """The operator that a tensor comes from; None for inputs and constants."""
         with self.reading():
-            if named is None:
-                return self._find()
-            found = Head(*(self._index(name) for name in (named.features, named.weights)))
-            if not self._fits(found):
-                raise ModelError(
-                    f"{self._where}: {named.features!r} and {named.weights!r} are no feature map "
-                    "and kernel. Export it again."
-                )
-            return found
+            while index not in self._makers and self._unread:
+                operator = self._operator(self._unread.pop())
+                for output in operator.outputs:
+                    self._makers.setdefault(output, operator)
+        return self._makers.get(index)
 
     def constants(self) -> list[Tensor]:
         """The tensors whose values the file holds."""
         with self.reading():
             return [t for i, t in enumerate(self.tensors) if self._values(i).size]
 
+    def is_constant(self, index: int) -> bool:
+        """Whether the file holds the values of a tensor."""
+        with self.reading():
+            buffer = self._buffers[self.tensor(index).buffer]
+            return buffer.place(0) is not None or buffer.number(1, "ulong") > 1
+
     def constant(self, index: int) -> np.ndarray | None:
         """Real values of a constant tensor, float32 in its shape; None of what is computed.
 
         Values that the graph itself dequantises first, as those of float16 models, count, too.
         """
-        maker = self.maker.get(index)
-        if maker is not None:
-            return self.constant(maker.inputs[0]) if maker.code == DEQUANTIZE else None
-        tensor = self.tensors[index]
-        values = self._values(index)
-        if tensor.dtype is None or tensor.sparse or values.size != np.prod(tensor.shape, dtype=int):
+        stored = self.stored(index)
+        if self.maker(stored) is not None:
             return None
-        return dequantized(values.reshape(tensor.shape), tensor)
+        with self.reading():
+            tensor, values = self.tensor(stored), self._values(stored)
+            size = np.prod(tensor.shape, dtype=int)
+            if tensor.dtype is None or tensor.sparse or values.size != size:
+                return None
+            return dequantized(values.reshape(tensor.shape), tensor)
 
-    def spec(self, head: Head) -> HeatmapSpec | None:
-        """The names of a head's tensors; None where they are not the only ones of that name."""
-        names = [self.tensors[index].name for index in (head.features, head.weights)]
-        if not all(sum(t.name == name for t in self.tensors) == 1 and name for name in names):
-            return None
-        return HeatmapSpec(features=names[0], weights=names[1])
+    def stored(self, index: int) -> int:
+        """The tensor with the values of a weight, which float16 models dequantise first."""
+        maker = self.maker(index)
+        return maker.inputs[0] if maker is not None and maker.kind == "DEQUANTIZE" else index
 
-    def kernel(self, head: Head) -> np.ndarray:
-        """The kernel W, float32 (classes, k), dequantised.
+    def index(self, name: str | None) -> int:
+        """Index of the first tensor of a name.
 
         Raises:
-            ModelError: The file is damaged.
+            ModelError: There is none.
         """
-        tensor = self.tensors[head.weights]
-        with self.reading():
-            values = self._values(head.weights).reshape(tensor.shape)
-        return dequantized(values, tensor).reshape(tensor.shape[0], -1)
+        for index, tensor in enumerate(self.tensors):
+            if tensor.name == name:
+                return index
+        raise ModelError(f"{self._where}: has no tensor {name!r}. Export it again.")
 
     def with_output(self, index: int) -> bytes:
         """A copy of the file that gives a tensor as a second output, behind the scores."""
@@ -162,74 +140,22 @@ class Graph:
             raise ModelError(f"{self._where}: has no output.")
         return with_vector(self._data, place, np.array([*self.outputs, index]))
 
-    def _find(self) -> Head | None:
-        if len(self.outputs) != 1:
-            return None
-        pooled, weights = False, None
-        index = self.outputs[0]
-        while not (pooled and weights is not None):
-            operator = self.maker.get(index)
-            if operator is None or not operator.inputs:
-                return None
-            index = operator.inputs[0]
-            if operator.code in (FULLY_CONNECTED, CONV_2D) and weights is None:
-                if not _is_linear(operator):
-                    return None
-                weights = self._constant(operator.inputs[1])
-            elif operator.code in (MEAN, AVERAGE_POOL_2D) and not pooled:
-                pooled = self._is_global(operator)
-                if not pooled:
-                    return None
-            elif operator.code == SOFTMAX and not pooled and weights is None:
-                continue
-            elif operator.code not in _PASSING:
-                return None
-        head = Head(index, weights)
-        return head if self._fits(head) else None
-
-    def _fits(self, head: Head) -> bool:
-        features, weights = self.tensors[head.features], self.tensors[head.weights]
-        return (
-            len(features.shape) == 4
-            and len(weights.shape) in (2, 4)
-            and set(weights.shape[1:-1]) <= {1}
-            and weights.shape[-1] == features.shape[3]
-            and None not in (features.dtype, weights.dtype)
-            and not weights.sparse
-            and self._values(head.weights).size == np.prod(weights.shape)
+    def _operator(self, table: Table) -> Operator:
+        return Operator(
+            self._kinds[table.number(0, "uint")],
+            tuple(int(i) for i in table.array(1, "<i4")),
+            tuple(int(i) for i in table.array(2, "<i4")),
+            table.table(4),
         )
-
-    def _constant(self, index: int) -> int:
-        """The constant behind a weight, which float16 models dequantise first."""
-        maker = self.maker.get(index)
-        return maker.inputs[0] if maker is not None and maker.code == DEQUANTIZE else index
-
-    def _is_global(self, operator: Operator) -> bool:
-        """Whether an operator takes the mean over all rows and columns."""
-        shape = self.tensors[operator.inputs[0]].shape
-        if len(shape) != 4:
-            return False
-        if operator.code == MEAN:
-            axes = self._values(operator.inputs[1])
-            return sorted(int(axis) % 4 for axis in axes) == [1, 2]
-        options = operator.options
-        window = None if options is None else (options.number(4, "int"), options.number(3, "int"))
-        return window == shape[1:3]
 
     def _values(self, index: int) -> np.ndarray:
         """The stored values of a tensor, flat; empty for what is computed."""
-        tensor = self.tensors[index]
+        tensor = self.tensor(index)
         table = self._buffers[tensor.buffer]
         start, size = table.number(1, "ulong"), table.number(2, "ulong")
         # Files beyond 2 GB keep their buffers behind the flatbuffer.
         raw = table.array(0, "u1") if start <= 1 else self._data[start : start + size]
         return np.frombuffer(raw, tensor.dtype or np.uint8)
-
-    def _index(self, name: str | None) -> int:
-        for index, tensor in enumerate(self.tensors):
-            if tensor.name == name:
-                return index
-        raise ModelError(f"{self._where}: has no tensor {name!r}. Export it again.")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -240,40 +166,3 @@ class Graph:
             raise ModelError(
                 f"{self._where}: damaged, its graph cannot be read ({error}). Export it again."
             ) from error
-
-
-def find_heatmap(model: bytes, where: str = "the model") -> HeatmapSpec | None:
-    """Names of the tensors that the heat map of a TFLite classifier is made of.
-
-    The search goes from the output backwards over softmax, quantisation and reshaping to a linear
-    layer (fully connected, or a 1x1 convolution) and a mean over all rows and columns.
-
-    Args:
-        model: The TFLite file.
-        where: Its name, for messages.
-
-    Returns:
-        None where the graph does not end so, or two tensors share a name.
-
-    Raises:
-        ModelError: The file is damaged.
-    """
-    graph = Graph(model, where)
-    head = graph.head()
-    return None if head is None else graph.spec(head)
-
-
-def _builtin(code: Table) -> int:
-    """The newer field, or the older one where it has only that (schema versions before 3a)."""
-    return max(code.number(0, "byte"), code.number(3, "int"))
-
-
-def _is_linear(operator: Operator) -> bool:
-    """Whether a layer has no activation function of its own (and, a convolution, no stride)."""
-    options = operator.options
-    if options is None:
-        return True
-    if operator.code == FULLY_CONNECTED:
-        return options.number(0, "byte") == 0 and options.number(1, "byte") == 0
-    strides = {options.number(1, "int"), options.number(2, "int")}
-    return options.number(3, "byte") == 0 and strides == {1}

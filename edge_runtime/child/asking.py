@@ -1,7 +1,7 @@
 """Ask a fresh Python process, and survive whatever becomes of it.
 
 The parent calls :func:`ask`, or keeps a :class:`Session`, with the command of
-:func:`module_command`; the module's ``main`` calls :func:`serve` or :func:`serve_session`. Request
+:func:`module_command`; the module's ``main`` calls a function of :mod:`.answering`. Request
 and answer are one JSON object each, on stdin and stdout. The process is started anew, not forked,
 so that nothing of the parent's memory is in it.
 """
@@ -22,8 +22,6 @@ from typing import Any
 
 from .. import errors
 from ..errors import ChildDied, EdgeError, Overdue
-from .answering import serve as serve
-from .answering import serve_session as serve_session
 from .pipes import Silence, Talk
 
 #: The child's working folder is the one that holds the packages, so that a folder of the
@@ -137,7 +135,7 @@ class Session:
         """Remember what to start.
 
         Args:
-            command: Program and arguments; the program calls :func:`serve_session`. It works in
+            command: Program and arguments; the program calls ``serve_session``. It works in
                 another folder, so paths in requests have to be absolute.
             env: Environment variables on top of this process's.
         """

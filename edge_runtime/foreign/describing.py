@@ -213,11 +213,11 @@ class _Resolver:
             return OutputSpec(kind)
         ending = self._traits.ending
         if ending.kind is None:
-            from .score_kind import probe_scores
+            from .score_kind import kind_of_scores
 
             backend = open_backend()
             backend.feed(feed)
-            found, note = probe_scores(backend, (spec.width, spec.height), self._where)
+            found, note = kind_of_scores(backend, (spec.width, spec.height), self._where)
             self._say("output", "tried on generated pictures", note)
             return OutputSpec(found)
         self._say("output", f"{ending.operator} at the end of the graph", _NOTES[ending.kind])

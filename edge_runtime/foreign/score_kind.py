@@ -36,7 +36,7 @@ def generated_pictures(size: tuple[int, int]) -> np.ndarray:
     return np.stack(pictures).astype(np.uint8)
 
 
-def probe_scores(backend: Backend, size: tuple[int, int], where: str) -> tuple[str, str]:
+def kind_of_scores(backend: Backend, size: tuple[int, int], where: str) -> tuple[str, str]:
     """What a model's scores are.
 
     Args:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError, UsageError
-from ..files import PHOTO_EXTENSIONS, find_photos, refuse_existing
+from ..files import refuse_existing
+from ..photos.finding import PhotosIn
+from ..sorting.moving import numbered
 
 if TYPE_CHECKING:
     from ..heatmap import Explanation
@@ -49,7 +51,7 @@ def plan(
     """What is drawn where; nothing is written yet.
 
     Args:
-        paths: Photos, and folders of photos.
+        paths: What names photos, see :class:`~edge_runtime.photos.finding.PhotosIn`.
         classes: As the user names them; empty for each photo's answer.
         out: A picture's name or a folder; None for none.
         sheet: A contact sheet's name; None for none.
@@ -67,7 +69,7 @@ def plan(
 
     if out is None and sheet is None:
         raise UsageError("Nothing to write: give --out FILE, --out DIR or --sheet FILE.")
-    photos = _photos(paths)
+    photos = [found.path for group in PhotosIn(paths).groups() for found in group]
     count = len(photos) * max(1, len(classes))
     one_file = out is not None and out.lower().endswith(_PICTURES)
     if one_file and count > 1:
@@ -193,24 +195,6 @@ def _content(photo: str) -> bytes:
         raise ImageError(f"{photo}: {error.strerror or error}.") from error
 
 
-def _photos(paths: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for path in paths:
-        if os.path.isdir(path):
-            below = find_photos(path)
-            if not below:
-                raise UsageError(
-                    f"{path}: no photo in this folder "
-                    f"(looked for {', '.join(sorted(PHOTO_EXTENSIONS))})."
-                )
-            found += below
-        elif os.path.lexists(path):
-            found.append(path)
-        else:
-            raise UsageError(f"{path}: no such file or folder.")
-    return found
-
-
 def _stem(photo: str, name: str | None) -> str:
     stem = Path(photo).stem
     if name is None:
@@ -220,9 +204,6 @@ def _stem(photo: str, name: str | None) -> str:
 
 def _unused(stem: str, taken: set[str]) -> str:
     """A file name that no other photo of this run has; case does not tell names apart."""
-    name, number = f"{stem}.jpg", 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}-{number}.jpg"
+    name = next(name for name in numbered(f"{stem}.jpg") if name.lower() not in taken)
     taken.add(name.lower())
     return name

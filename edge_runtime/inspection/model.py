@@ -1,7 +1,6 @@
 """What a model says about itself: the description that it carries, and its own tensors.
 
-A ``.tflite`` file is read without an interpreter, a ``.onnx`` file with onnxruntime, a run
-directory as the files that it is; of a SavedModel the tensors need TensorFlow.
+Model files are read by :mod:`.files`, a run directory as the files that it is.
 """
 
 from __future__ import annotations
@@ -9,32 +8,21 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..bundle import Bundle, is_bundle
 from ..engine import Engine
 from ..errors import MissingComponent, ModelError, UsageError
-from ..files import size_of
-from ..manifest import AUTO, Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
-from ..opening import stated_by
+from ..manifest import AUTO, Artifact, Manifest, ModelInfo, check_format
+from ..opening import kind_of, stated_by
 from ..rundir import MODEL, RunDir, looks_like_run
 from ..settings import ModelSettings, Stated, refuse_contradictions
-
-if TYPE_CHECKING:
-    from ..backends.tflite_graph import Graph
-
-#: Constants smaller than this, or of one axis, are biases, axes and shapes: no weights.
-_WEIGHT_ELEMENTS = 1024
-
-
-#: onnxruntime's names of types where they are not numpy's.
-_DTYPES = {"float": "float32", "double": "float64"}
+from .files import read_file, tensor, unread
 
 
 def inspect_model(
@@ -86,7 +74,7 @@ def inspect_model(
         return report | _run(RunDir.open(root), stated) | _engine(root / MODEL, engine)
     if root.name == MODEL and looks_like_run(root.parent):
         return report | _run(RunDir.open(root.parent), stated) | _engine(root, engine)
-    info, own = _file(root)
+    info, own = read_file(root)
     own |= _engine(root, engine)
     stated = stated_by(settings, root)
     known: dict[str, Any] = {}
@@ -96,7 +84,7 @@ def inspect_model(
         from .foreign import inspect_foreign
 
         info, known = inspect_foreign(root, stated, os.fspath(path))
-    return report | {"kind": _kind(root), **_described(info), **known, **_named(info), **own}
+    return report | {"kind": kind_of(root), **_described(info), **known, **_named(info), **own}
 
 
 def _engine(file: Path, engine: Engine | None) -> dict[str, Any]:
@@ -116,9 +104,9 @@ def _bundle(bundle: Bundle, fmt: str | None, stated: Stated) -> dict[str, Any]:
     info = manifest.info_of(artifact)
     refuse_contradictions(stated, info, str(bundle.source))
     try:
-        embedded, own = _file(file)
+        embedded, own = read_file(file)
     except MissingComponent as error:
-        embedded, own = None, _unread(file, str(error))
+        embedded, own = None, unread(file, str(error))
     if embedded is not None and not info.about:
         info = replace(info, about=embedded.about)
     return {
@@ -162,9 +150,9 @@ def _run(run: RunDir, stated: Stated) -> dict[str, Any]:
         **_described(run.info),
         "format": "keras",
         "quantization": None,
-        **_unread(path, None),
-        "inputs": [_tensor(str(first["name"]), str(first["dtype"]), shape)],
-        "outputs": [_tensor(str(last), "float32", scores)],
+        **unread(path, None),
+        "inputs": [tensor(str(first["name"]), str(first["dtype"]), shape)],
+        "outputs": [tensor(str(last), "float32", scores)],
         "versions": environment.get("versions", {}),
         "source": {"run": run.path.resolve().name, "metrics": run.metrics()},
     }
@@ -195,131 +183,3 @@ def _described(info: ModelInfo | None) -> dict[str, Any]:
 def _named(info: ModelInfo | None) -> dict[str, Any]:
     about: Mapping[str, Any] = {} if info is None else info.about
     return {"format": about.get("format"), "quantization": about.get("quantization")}
-
-
-def _kind(path: Path) -> str:
-    return {".tflite": "tflite", ".onnx": "onnx"}.get(path.suffix, "saved_model")
-
-
-def _file(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
-    """The description inside a model file, and what is read off the file itself."""
-    if path.suffix == ".tflite":
-        return _tflite(path)
-    if path.suffix == ".onnx":
-        return _onnx(path)
-    if (path / "saved_model.pb").is_file():
-        return _saved_model(path)
-    raise ModelError(
-        f"{path}: not a model. Expected a bundle, a .tflite or .onnx file, "
-        "a SavedModel folder or a run directory."
-    )
-
-
-def _unread(path: Path, note: str | None) -> dict[str, Any]:
-    nothing = dict.fromkeys(("inputs", "outputs", "weights", "activations", "attached"))
-    return {"file": path.name, "bytes": size_of(path), **nothing, "note": note}
-
-
-def _tensor(name: str, dtype: str, shape: Any, scale: float = 0.0, zero: int = 0) -> dict[str, Any]:
-    sides = [n if isinstance(n, int) and n >= 0 else None for n in shape]
-    quantization = {"scale": scale, "zero_point": zero} if scale else dict.fromkeys(_QUANTIZED)
-    return {"name": name, "dtype": dtype, "shape": sides, **quantization}
-
-
-_QUANTIZED = ("scale", "zero_point")
-
-
-def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
-    from ..backends.litert import check_header, read_embedded
-    from ..backends.tflite_graph import Graph
-
-    check_header(str(path))
-    graph = Graph(path.read_bytes(), str(path))
-
-    def tensors(indices: tuple[int, ...]) -> list[dict[str, Any]]:
-        found = [graph.tensors[index] for index in indices]
-        return [
-            _tensor(
-                t.name,
-                "unknown" if t.dtype is None else t.dtype.name,
-                t.signature,
-                *((float(t.scales[0]), int(t.zero_points[0])) if t.scales.size == 1 else ()),
-            )
-            for t in found
-        ]
-
-    weights: Counter[str] = Counter()
-    constants = graph.constants()
-    for constant in constants:
-        size = int(np.prod(constant.shape))
-        if size >= _WEIGHT_ELEMENTS and constant.dtype is not None and len(constant.shape) > 1:
-            channels = " per-channel" if constant.scales.size > 1 else ""
-            weights[constant.dtype.name + channels] += size * constant.dtype.itemsize
-    kept = {id(constant) for constant in constants}
-    types = Counter(
-        t.dtype.name for t in graph.tensors if t.dtype is not None and id(t) not in kept
-    )
-    info = read_embedded(path)
-    named = None if info is None else info.output.heatmap
-    head = graph.head() if named is None else None
-    own = _unread(path, None) | {
-        **_ends(path, graph, tensors),
-        "weights": dict(weights.most_common()),
-        "activations": dict(types.most_common()),
-        "attached": _attached(path),
-    }
-    return info, own | _heatmap(named or (None if head is None else graph.spec(head)))
-
-
-def _ends(
-    path: Path, graph: Graph, tensors: Callable[[tuple[int, ...]], list[dict[str, Any]]]
-) -> dict[str, Any]:
-    try:
-        return {"inputs": tensors(graph.inputs), "outputs": tensors(graph.outputs)}
-    except IndexError as error:
-        raise ModelError(
-            f"{path}: damaged, its graph names a tensor or a zero point that is not there. "
-            "Copy the file again."
-        ) from error
-
-
-def _attached(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except zipfile.BadZipFile:
-        return []
-
-
-def _heatmap(spec: HeatmapSpec | None) -> dict[str, Any]:
-    return {} if spec is None else {"heatmap": asdict(spec)}
-
-
-def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
-    from ..backends.onnx import OnnxBackend
-    from ..tried import probed
-
-    probed(path, Engine(threads=1))  # it is loaded here, too
-
-    backend = OnnxBackend(path, Engine(threads=1))
-    own = _unread(path, None)
-    for side, values in zip(("inputs", "outputs"), backend.tensors(), strict=True):
-        own[side] = [_tensor(name, _DTYPES.get(kind, kind), shape) for name, kind, shape in values]
-    return backend.embedded, own | _heatmap(backend.heatmap)
-
-
-def _saved_model(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
-    from ..backends.full_model import SERVE_SIGNATURE, load_saved_model, read_embedded, signature
-
-    own = _unread(path, None)
-    try:
-        serve = signature(load_saved_model(path), SERVE_SIGNATURE, str(path))
-    except MissingComponent as error:
-        return read_embedded(path), own | {"note": str(error)}
-    sides = {
-        "inputs": serve.structured_input_signature[1],
-        "outputs": serve.structured_outputs,
-    }
-    for side, specs in sides.items():
-        own[side] = [_tensor(n, s.dtype.name, s.shape.as_list()) for n, s in specs.items()]
-    return read_embedded(path), own

@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class ProbeModel:
+class KnownModel:
     """A model file.
 
     Attributes:
@@ -31,7 +31,7 @@ class ProbeModel:
     data: bytes
 
 
-def model_for(file: str | os.PathLike[str]) -> ProbeModel:
+def model_for(file: str | os.PathLike[str]) -> KnownModel:
     """The small model of the same kind as a file, by its name's ending."""
     name = "probe.onnx" if os.fspath(file).endswith(".onnx") else "probe.tflite"
-    return ProbeModel(name, (_FOLDER / name).read_bytes())
+    return KnownModel(name, (_FOLDER / name).read_bytes())

@@ -21,7 +21,7 @@ from ..errors import (
     UsageError,
 )
 from ..tried import candidates, installed
-from .known_models import ProbeModel, model_for
+from .known_models import KnownModel, model_for
 
 _log = logging.getLogger("edge_runtime")
 
@@ -72,7 +72,7 @@ def trial(file: str | os.PathLike[str], engine: Engine) -> dict[str, Any]:
     )
 
 
-def trial_of(model: ProbeModel, engine: Engine) -> dict[str, Any]:
+def trial_of(model: KnownModel, engine: Engine) -> dict[str, Any]:
     """:func:`trial` of a small model that is known to be whole."""
     import tempfile
 

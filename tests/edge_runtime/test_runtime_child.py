@@ -53,7 +53,7 @@ def test_folder_named_benchmarks_does_not_take_the_place_of_ours(monkeypatch, tm
 def test_answer_and_environment():
     """What a library prints to descriptor 1 does not reach the answer."""
     code = (
-        "import os; from edge_runtime.child.asking import serve\n"
+        "import os; from edge_runtime.child.answering import serve\n"
         "def work(request):\n"
         "    os.write(1, b'INFO: started')\n"
         "    return {'twice': 2 * request['n'], 'seen': os.environ['SEEN']}\n"

@@ -192,13 +192,9 @@ def test_damaged_tflite_is_an_error_or_nothing(tmp_path: Path) -> None:
 
 def test_numbers_are_those_of_the_schema() -> None:
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
-    for name in ("ADD", "MUL", "SUB", "DIV", "LOGISTIC", "RELU", "RELU_N1_TO_1", "RELU6", "TANH",
-                 "HARD_SWISH", "TRANSPOSE", "LOG_SOFTMAX", "CAST", "EXPAND_DIMS", "SUM",
-                 "BATCH_MATMUL"):  # fmt: skip
-        assert getattr(tflite_head, name) == getattr(schema.BuiltinOperator, name)
     fused = schema.ActivationFunctionType
     for name in ("RELU", "RELU_N1_TO_1", "RELU6", "TANH"):
-        assert tflite_head._FUSED[getattr(fused, name)] == getattr(tflite_head, name)
+        assert tflite_head._FUSED[getattr(fused, name)] == name
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from edge_runtime.errors import ChildDied, EdgeError, ModelError, SystemFailure
 #: A child that does as it is told.
 CHILD = """
 import errno, logging, os, signal, sys, time
-from edge_runtime.child.asking import serve_session
+from edge_runtime.child.answering import serve_session
 from edge_runtime.errors import ModelError
 
 class NothingPassed(ModelError):

@@ -21,7 +21,7 @@ from exporter.target import only_writer
 #: A converting process without TensorFlow: opens at once, and does what its argument says.
 STAND_IN = """
 import os, signal, sys
-from edge_runtime.child.asking import serve_session
+from edge_runtime.child.answering import serve_session
 from edge_runtime import errors
 
 def work(request):

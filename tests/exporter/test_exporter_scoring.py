@@ -75,7 +75,7 @@ def test_a_full_disk_is_no_fault_of_the_file(
     pixels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "from edge_runtime.child.asking import serve\n"
+        "from edge_runtime.child.answering import serve\n"
         "def work(request): raise OSError(28, 'No space left on device')\n"
         "serve(work)"
     )

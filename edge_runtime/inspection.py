@@ -6,7 +6,6 @@ directory as the files that it is; of a SavedModel the tensors need TensorFlow.
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections import Counter
@@ -21,7 +20,8 @@ from .bundle import Bundle, is_bundle
 from .engine import Engine
 from .errors import MissingComponent, ModelError, UsageError
 from .files import size_of
-from .manifest import AUTO, Artifact, HeatmapSpec, Manifest, ModelInfo, check_format
+from .inspection_keras import keras_ends
+from .manifest import AUTO, Artifact, Manifest, ModelInfo, check_format
 from .opening import stated_by
 from .rundir import MODEL, RunDir, looks_like_run
 from .settings import ModelSettings, Stated, refuse_contradictions
@@ -46,14 +46,14 @@ def inspect_model(
     """Everything that a model tells.
 
     Args:
-        path: Bundle, ``.tflite`` or ``.onnx`` file, SavedModel or run directory.
+        path: Bundle, ``.tflite``, ``.onnx`` or ``.keras`` file, SavedModel or run directory.
         fmt: Which artifact of a bundle; None for its default.
         settings: What the caller says of a model of others.
         engine: What is asked of the interpreters, each of which then tries a .tflite or .onnx
             file in a child process; None to run nothing.
 
     Returns:
-        JSON object: ``path``, ``kind`` (bundle, tflite, onnx, saved_model or run), ``file``,
+        JSON object: ``path``, ``kind`` (bundle, tflite, onnx, keras, saved_model or run), ``file``,
         ``bytes``; ``described`` (whether enough is known to classify with it), ``class_names``,
         ``preprocess``, ``input`` (mean, std, layout, color), ``output``, ``about`` (all null
         without one); ``sources`` (of a model of others, where each part comes from) and ``lacking``
@@ -61,7 +61,8 @@ def inspect_model(
         ``quantization`` (the scheme as its maker calls it), ``weights`` (bytes of each type) and
         ``activations`` (tensors of each type; both null where the file does not tell); ``inputs``
         and ``outputs`` (``name``, ``dtype``, ``shape``, ``scale``, ``zero_point``), null with the
-        reason in ``note``; ``heatmap``; ``attached`` (names of files inside a .tflite). Of a bundle
+        reason in ``note``; ``heatmap`` (names of the tensors that one is made of; null for none) and
+        ``no_heatmap`` (why a .tflite or .onnx file has none); ``attached`` (names of files inside a .tflite). Of a bundle
         ``artifacts``, ``default``, ``versions``, ``source``, ``calibration``, too; with an
         ``engine`` what :func:`~edge_runtime.inspection_engine.inspect_engine` tells (null of
         other files).
@@ -92,7 +93,7 @@ def inspect_model(
     known: dict[str, Any] = {}
     if info is not None:
         refuse_contradictions(stated, info, os.fspath(path))
-    elif root.suffix in (".tflite", ".onnx"):
+    elif root.suffix in (".tflite", ".onnx", ".keras"):
         from .inspection_foreign import inspect_foreign
 
         info, known = inspect_foreign(root, stated, os.fspath(path))
@@ -145,16 +146,7 @@ def _run(run: RunDir, stated: Stated) -> dict[str, Any]:
     """A run's tensors are those that its Keras configuration names."""
     refuse_contradictions(stated, run.info, str(run.path))
     path = run.model_path
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))["config"]
-        first = next(e for e in config["layers"] if e["class_name"] == "InputLayer")["config"]
-        last = np.array(config["output_layers"], object).ravel()[0]
-        shape = first.get("batch_shape") or first["batch_input_shape"]
-    except (OSError, ValueError, KeyError, IndexError, StopIteration, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path}: damaged, or no Keras 3 model ({error!r}). Train again."
-        ) from error
+    given, last = keras_ends(path)
     scores = [None, len(run.class_names)]
     environment = run.environment()
     return {
@@ -163,8 +155,8 @@ def _run(run: RunDir, stated: Stated) -> dict[str, Any]:
         "format": "keras",
         "quantization": None,
         **_unread(path, None),
-        "inputs": [_tensor(str(first["name"]), str(first["dtype"]), shape)],
-        "outputs": [_tensor(str(last), "float32", scores)],
+        "inputs": [_tensor(*given)],
+        "outputs": [_tensor(last, "float32", scores)],
         "versions": environment.get("versions", {}),
         "source": {"run": run.path.resolve().name, "metrics": run.metrics()},
     }
@@ -198,7 +190,7 @@ def _named(info: ModelInfo | None) -> dict[str, Any]:
 
 
 def _kind(path: Path) -> str:
-    return {".tflite": "tflite", ".onnx": "onnx"}.get(path.suffix, "saved_model")
+    return {".tflite": "tflite", ".onnx": "onnx", ".keras": "keras"}.get(path.suffix, "saved_model")
 
 
 def _file(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
@@ -207,16 +199,27 @@ def _file(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
         return _tflite(path)
     if path.suffix == ".onnx":
         return _onnx(path)
+    if path.suffix == ".keras":
+        return None, _keras(path)
     if (path / "saved_model.pb").is_file():
         return _saved_model(path)
     raise ModelError(
-        f"{path}: not a model. Expected a bundle, a .tflite or .onnx file, "
+        f"{path}: not a model. Expected a bundle, a .tflite, .onnx or .keras file, "
         "a SavedModel folder or a run directory."
     )
 
 
+def _keras(path: Path) -> dict[str, Any]:
+    given, last = keras_ends(path)
+    own = _unread(path, None) | {"inputs": [_tensor(*given)]}
+    # How many scores it gives is known once Keras has built it.
+    return own | {"outputs": [_tensor(last, "float32", (None, None))]}
+
+
 def _unread(path: Path, note: str | None) -> dict[str, Any]:
-    nothing = dict.fromkeys(("inputs", "outputs", "weights", "activations", "attached"))
+    nothing = dict.fromkeys(
+        ("inputs", "outputs", "weights", "activations", "attached", "no_heatmap")
+    )
     return {"file": path.name, "bytes": size_of(path), **nothing, "note": note}
 
 
@@ -232,6 +235,7 @@ _QUANTIZED = ("scale", "zero_point")
 def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from .backends.litert import check_header, read_embedded
     from .backends.tflite_graph import Graph
+    from .inspection_heatmap import tflite_heatmap
 
     check_header(str(path))
     graph = Graph(path.read_bytes(), str(path))
@@ -261,14 +265,13 @@ def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     )
     info = read_embedded(path)
     named = None if info is None else info.output.heatmap
-    head = graph.head() if named is None else None
     own = _unread(path, None) | {
         **_ends(path, graph, tensors),
         "weights": dict(weights.most_common()),
         "activations": dict(types.most_common()),
         "attached": _attached(path),
     }
-    return info, own | _heatmap(named or (None if head is None else graph.spec(head)))
+    return info, own | tflite_heatmap(graph, named, str(path))
 
 
 def _ends(
@@ -291,12 +294,9 @@ def _attached(path: Path) -> list[str]:
         return []
 
 
-def _heatmap(spec: HeatmapSpec | None) -> dict[str, Any]:
-    return {} if spec is None else {"heatmap": asdict(spec)}
-
-
 def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from .backends.onnx import OnnxBackend
+    from .inspection_heatmap import onnx_heatmap
     from .probe import probed
 
     probed(path, Engine(threads=1))  # it is loaded here, too
@@ -305,7 +305,7 @@ def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     own = _unread(path, None)
     for side, values in zip(("inputs", "outputs"), backend.tensors(), strict=True):
         own[side] = [_tensor(name, _DTYPES.get(kind, kind), shape) for name, kind, shape in values]
-    return backend.embedded, own | _heatmap(backend.heatmap)
+    return backend.embedded, own | onnx_heatmap(backend, str(path))
 
 
 def _saved_model(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:

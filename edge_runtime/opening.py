@@ -158,7 +158,7 @@ def open_backend(
 
         return SavedModelBackend(root, engine.threads)
     raise ModelError(
-        f"{root}: not a model. Expected a bundle, a .tflite or .onnx file, "
+        f"{root}: not a model. Expected a bundle, a .tflite, .onnx or .keras file, "
         "a SavedModel folder or a run directory."
     )
 

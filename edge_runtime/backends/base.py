@@ -128,7 +128,11 @@ class Backend(abc.ABC):
 
     @property
     def heatmap(self) -> HeatmapSpec | None:
-        """The tensors that a heat map is made of; None where the model has none."""
+        """The tensors that a heat map is made of, by name.
+
+        None where the model has none, and where they have no names of their own, or more than one
+        layer follows them: :meth:`explain` finds those all the same.
+        """
         return None
 
     def explain(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ImageError, UsageError
-from .files import PHOTO_EXTENSIONS, find_photos, refuse_existing
+from .files import PHOTO_EXTENSIONS, find_photos, refuse_existing, system_failures
 
 if TYPE_CHECKING:
     from .contact_sheet import Cell
@@ -158,7 +158,8 @@ class Drawing:
         spec = self._explainer.info.preprocess
         if file is not None:
             if job.folder is not None:
-                os.makedirs(job.folder, exist_ok=True)
+                with system_failures(job.folder):
+                    os.makedirs(job.folder, exist_ok=True)
             try:
                 save_overlay(
                     content,

@@ -100,7 +100,8 @@ def gradcam(
             rows = drawing.draw(job, wanted or [None])
         except ImageError as error:
             failed += 1
-            rows = [{"path": job.photo, "out": None, "error": str(error)}]
+            unknown = dict.fromkeys(("out", "label", "index", "score"))
+            rows = [{"path": job.photo, **unknown, "error": str(error)}]
         for row in rows:
             _say(row | {"method": method, "layer": layer}, as_json)
     if jobs[0].sheet is not None and drawing.cells:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import EdgeCommand, json_option, print_json
-from ..errors import CheckFailed, MissingComponent
+from ..errors import CheckFailed, MissingComponent, UsageError
 from .engine_options import engine_options
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ def selftest(bundle: str, formats: tuple[str, ...], engine: Engine, as_json: boo
 
 
 def _refuse_missing(checks: Sequence[Check], formats: Sequence[str]) -> None:
-    """Raise MissingComponent if what was asked for, or everything, was not run."""
+    """Raise an error if what was asked for, or everything, was not run."""
     artifacts = [check for check in checks if check.kind == "artifact"]
     missing = [check for check in artifacts if check.missing]
     if missing and (formats or len(missing) == len(artifacts)):
         raise MissingComponent(f"{missing[0].subject} was not run: {missing[0].detail}")
+    if artifacts and all(check.result == "not run" for check in artifacts):
+        raise UsageError(f"No file of the bundle was run: {artifacts[0].detail}")

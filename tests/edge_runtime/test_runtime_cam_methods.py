@@ -227,6 +227,7 @@ def test_unreadable_photo_among_others(
     assert result.exit_code == 1 and "1 of 4 photos" in result.stderr
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [bool(row["error"]) for row in rows] == [False, True, False, False]
+    assert rows[1].keys() == rows[0].keys() and rows[1]["label"] is None
     assert (tmp_path / "s.png").is_file()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from json_page import documented, keys_of
 
 from edge_runtime.cli import cli
 from edge_runtime.doctor import advice, cameras, examine, health
@@ -259,6 +260,12 @@ def test_wrong_scores_and_crashes_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(doctor_interpreters, "trial_of", crash)
     (dead,) = doctor_interpreters.try_interpreters()
     assert not dead["works"] and "SIGILL" in dead["error"]
+
+
+def test_every_key_is_documented(report: dict[str, Any]) -> None:
+    section = documented("doctor")
+    report["python"]["packages"] = {}
+    assert keys_of(report) <= section
 
 
 @pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 5)])

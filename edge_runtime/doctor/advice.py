@@ -102,9 +102,10 @@ def _cameras(report: Mapping[str, Any]) -> _Advice:
     if any(not camera["usable"] for camera in cameras):
         yield "this user may not open the camera devices", _VIDEO
     if not software["opencv"]:
+        wheels = report["system"]["userland_bits"] == 64
         yield (
             "edge-classify stream needs OpenCV for cameras, streams and videos",
-            "pip install 'edge-classify[camera]'",
+            "pip install 'edge-classify[camera]'" if wheels else "sudo apt install python3-opencv",
         )
     if "Raspberry Pi" not in (report["board"] or "") or software["picamera2"]:
         return

@@ -184,6 +184,10 @@ def test_advice_for_32_bits_on_a_64_bit_kernel(board: Path, report: dict[str, An
     report["interpreters"][0] = entry("litert", False)
     report["python"]["version"] = "3.11.2"
     found = commands(report)
+    report["camera_software"]["opencv"] = False
+    found = commands(report)
+    assert "sudo apt install python3-opencv" in found
+    assert "pip install 'edge-classify[camera]'" not in found
     (whole,) = (command for command in found if "--no-deps" in (command or ""))
     page = (Path(__file__).parents[2] / "docs/install.md").read_text()
     for package in ("python3-numpy", "python3-pil", "python3-click", "python3-yaml"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 #: Pixels from top to bottom.
@@ -39,8 +40,8 @@ class BitmapFont:
         width = max(1, int(self._font.getlength(_latin(text))))
         picture = Image.new("L", (width, _HEIGHT))
         ImageDraw.Draw(picture).text((0, 0), _latin(text), fill=255, font=self._font)
-        larger = (width * self._factor, _HEIGHT * self._factor)
-        return picture.resize(larger, Image.Resampling.NEAREST).im
+        blocks = np.ones((self._factor, self._factor), np.uint8)
+        return Image.fromarray(np.kron(np.asarray(picture), blocks)).im
 
     def getmask2(
         self, text: str, mode: str = "", *args: Any, anchor: str | None = None, **options: Any

@@ -88,7 +88,6 @@ def inspect_model(
     if root.name == MODEL and looks_like_run(root.parent):
         return report | _run(RunDir.open(root.parent), stated) | _engine(root, engine)
     info, own = _file(root)
-    own |= _engine(root, engine)
     stated = stated_by(settings, root)
     known: dict[str, Any] = {}
     if info is not None:
@@ -97,6 +96,7 @@ def inspect_model(
         from .inspection_foreign import inspect_foreign
 
         info, known = inspect_foreign(root, stated, os.fspath(path))
+    own |= _engine(root, engine)  # last: it takes time, and settings may be wrong
     return report | {"kind": _kind(root), **_described(info), **known, **_named(info), **own}
 
 

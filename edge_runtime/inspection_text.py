@@ -197,7 +197,7 @@ def _tensors(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         named = {key: name for key, name in report["heatmap"].items() if name}
         for number, (key, name) in enumerate(named.items()):
             yield "heat map" if not number else "", f"{key} {name}"
-    elif report["kind"] in ("run", "keras"):
+    elif report["kind"] in ("run", "keras") or report["format"] == "saved_model":
         yield "heat map", "with edge-classify gradcam"
     else:
         yield "heat map", report["no_heatmap"] or "none"

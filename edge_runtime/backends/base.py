@@ -154,8 +154,8 @@ class Backend(abc.ABC):
             ModelError: The model has no such map.
         """
         raise ModelError(
-            f"{self.name} gives no heat map. Grad-CAM needs a run directory or a SavedModel of "
-            "edge-export; a heat map without gradients, a .tflite or .onnx file."
+            f"{self.name} gives no heat map beside its answers. edge-classify gradcam draws those of "
+            "a full model, with gradients; a .tflite or .onnx file gives one without."
         )
 
 

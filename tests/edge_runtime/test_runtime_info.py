@@ -142,6 +142,16 @@ def test_heat_map_of_others(tmp_path: Path) -> None:
     assert "heat map    holds no heat map" in run(file).stdout
 
 
+def test_wrong_settings_are_told_before_interpreters_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = small.tflite(small.network(), tmp_path / "m.tflite")
+    (tmp_path / "m.yaml").write_text("lables: x\n")
+    monkeypatch.setattr("edge_runtime.inspection_engine.inspect_engine", None)  # would be called
+    result = run(file)
+    assert result.exit_code == 2 and "Did you mean labels?" in result.stderr
+
+
 def test_keras_file(color_models: ColorModels, tmp_path: Path) -> None:
     """Away from its run, it is a model of others."""
     file = Path(shutil.copy(color_models.run / "model.keras", tmp_path / "alone.keras"))

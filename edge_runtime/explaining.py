@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .explain import Explainer
     from .heatmap import Explanation
 
+#: Bytes of a name that leave room for an ending and a number: file systems allow 255.
+_LONGEST = 230
+
 _PICTURES = (".png", ".jpg", ".jpeg")
 
 #: Names that are meant for a picture, and not for a folder, but of a kind that is not written.
@@ -214,9 +217,11 @@ def _photos(paths: Sequence[str]) -> list[str]:
 
 def _stem(photo: str, name: str | None) -> str:
     stem = Path(photo).stem
-    if name is None:
-        return stem
-    return f"{stem}-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    if name is not None:
+        stem += "-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    while len(os.fsencode(stem)) > _LONGEST:
+        stem = stem[:-1]
+    return stem
 
 
 def _unused(stem: str, taken: set[str]) -> str:

@@ -200,9 +200,8 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
     refuse_existing(target, overwrite)
     with system_failures(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-        )
+        stem = target.stem[:40]  # a name that just fits has no room for more
+        handle, name = tempfile.mkstemp(prefix=f".{stem}.", suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         try:

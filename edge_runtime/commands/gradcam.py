@@ -113,10 +113,12 @@ def gradcam(
 
 
 def _say(row: dict[str, Any], as_json: bool) -> None:
+    from ..output.plain import visible
+
     if as_json:
         print_json(row)
     elif row["error"] is not None:
-        click.echo(f"error: {row['error']}", err=True)
+        click.echo(visible(f"error: {row['error']}"), err=True)
     else:
         target = row["out"] or row["path"]
-        click.echo(f"{target}: {row['label']} {row['score']:.3f}")
+        click.echo(visible(f"{target}: {row['label']} {row['score']:.3f}"))

@@ -219,6 +219,12 @@ def test_a_file_for_several_photos_is_a_sheet(
     assert "contact sheet of 3" in result.stdout and (tmp_path / "all.jpg").is_file()
 
 
+def test_control_characters_of_names_are_escaped(color_models: ColorModels, tmp_path: Path) -> None:
+    photo = paint(tmp_path / "a\nb.png", (255, 0, 0))
+    result = run("--model", color_models.tflite, photo, "--out", tmp_path / "why")
+    assert result.exit_code == 0 and result.stdout.count("\n") == 1 and "a\\nb.jpg" in result.stdout
+
+
 def test_unreadable_photo_among_others(
     color_models: ColorModels, photos: Path, tmp_path: Path
 ) -> None:

@@ -118,13 +118,16 @@ def first_able(file: Path, engine: Engine) -> str | None:
 def _explained(file: Path, engine: Engine, crashed: dict[str, EdgeError]) -> EdgeError:
     """Whether the file or the interpreter is at fault, and what to do about it."""
     name, error = next(iter(crashed.items()))
+    hint = ""
+    if name != "tensorflow" and installed(_others(file, engine)):
+        hint = " Or see what TensorFlow makes of it with --interpreter tensorflow."
     plain = Engine(threads=engine.threads, interpreter=name)
     try:
         trial_of(model_for(file), plain)
     except (ChildDied, Overdue) as other:
         return MissingComponent(
             f"{label(name)} does not run on this machine: {other} Install another version or "
-            "another interpreter; edge-classify doctor says which work here."
+            f"another interpreter; edge-classify doctor says which work here.{hint}"
         )
     except EdgeError:
         pass
@@ -135,9 +138,7 @@ def _explained(file: Path, engine: Engine, crashed: dict[str, EdgeError]) -> Edg
             " Other models run, so the file is damaged, or needs more than this machine "
             "has: copy or export it again."
         )
-    if name != "tensorflow" and installed(_others(file, engine)):
-        where += " Or see what TensorFlow makes of it with --interpreter tensorflow."
-    return ModelError(where)
+    return ModelError(where + hint)
 
 
 def _others(file: Path, engine: Engine) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Interpreter:
 
 #: The small model with which an interpreter is tried has 1088 bytes, files of the tests have more.
 _ON_THE_FILE_ONLY = "if self.size > 1500: "
+_SEGFAULT = "os.kill(os.getpid(), signal.SIGSEGV)"
 _ILLEGAL = "os.kill(os.getpid(), signal.SIGILL)"
 
 
@@ -168,12 +169,16 @@ def test_a_file_that_crashes_the_interpreter(file: Path, packages: Packages) -> 
             probed(file, Engine(interpreter="litert"))
 
 
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [(_ILLEGAL, MissingComponent), (_ON_THE_FILE_ONLY + _SEGFAULT, ModelError)],
+)
 def test_tensorflow_is_not_tried_after_a_crash(
-    file: Path, packages: Packages, children: list[str]
+    file: Path, packages: Packages, children: list[str], act: str, error: type[Exception]
 ) -> None:
     """It takes seconds to start, and most likely crashes, too; whoever wants it asks for it."""
-    packages.install("ai_edge_litert", _ON_THE_FILE_ONLY + "os.kill(os.getpid(), signal.SIGSEGV)")
-    with pytest.raises(ModelError, match="--interpreter tensorflow"):
+    packages.install("ai_edge_litert", act)
+    with pytest.raises(error, match="--interpreter tensorflow"):
         probed(file, Engine())
     assert "tensorflow" not in children
 

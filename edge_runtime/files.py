@@ -161,7 +161,19 @@ def system_failures(path: str | os.PathLike[str]) -> Iterator[None]:
             raise SystemFailure(
                 f"{path}: {error.strerror}. Free some space or write elsewhere."
             ) from error
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG) and _belongs_to(error.filename, path):
+            raise SystemFailure(
+                f"{path}: cannot be made there ({error.strerror}). Choose another place."
+            ) from error
         raise
+
+
+def _belongs_to(file: object, path: str | os.PathLike[str]) -> bool:
+    """Whether a file of an error is an output, its folder, or a part of it beside its place."""
+    if not isinstance(file, (str, bytes, os.PathLike)):
+        return False
+    wanted, found = Path(os.path.abspath(path)), Path(os.path.abspath(os.fsdecode(file)))
+    return found in (wanted, *wanted.parents) or found.parent in (wanted, wanted.parent)
 
 
 @contextlib.contextmanager
@@ -183,14 +195,13 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
     import tempfile
 
     target = Path(path)
-    if target.is_dir():
+    if os.path.isdir(target):
         raise UsageError(f"{target} is a folder; a file name was expected.")
     refuse_existing(target, overwrite)
     with system_failures(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-        )
+        stem = target.stem[:40]  # a name that just fits has no room for more
+        handle, name = tempfile.mkstemp(prefix=f".{stem}.", suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         try:

@@ -22,6 +22,7 @@ from .backends.full_model import (
 from .bundle import Bundle, is_bundle
 from .description import InputSpec
 from .errors import ModelError, UsageError
+from .foreign.labels import fit_labels
 from .heat.cam_functions import METHODS, choose_layer, gradcam_function
 from .heatmap import Explanation
 from .manifest import ModelInfo, OutputSpec, PreprocessSpec
@@ -170,23 +171,25 @@ def describe_keras(model: Any, where: str, settings: ModelSettings) -> ModelInfo
     if settings.layout not in (None, "NHWC"):
         raise ModelError(f"{where}: Grad-CAM takes Keras models with the channels last (NHWC).")
     classes = int(model.output_shape[-1])
+    color = settings.color or "RGB"
+    normalized = settings.normalized(color)
     labels = settings.labels
     if labels is None:
         labels = tuple(str(index) for index in range(classes))
+        _log.warning("%s: carries no labels, so class indices stand for them.", where)
+    if normalized is None:
+        normalized = ((0.0,), (1.0,))
         _log.warning(
-            "%s: carries no labels, so class indices stand for them; its input is taken to be "
-            "pixels, 0..255, unless it is said otherwise.",
+            "%s: its input is taken to be pixels, 0..255; --normalization or --mean and --std "
+            "say otherwise.",
             where,
         )
-    if len(labels) != classes:
-        raise ModelError(f"{where}: gives {classes} scores for {len(labels)} labels.")
+    labels, _ = fit_labels(labels, classes, where)
     activation = getattr(getattr(model.layers[-1], "activation", None), "__name__", "softmax")
     kind = settings.output or ("logits" if activation == "linear" else "probabilities")
     return ModelInfo(
         labels,
         PreprocessSpec(width, height, settings.fit or "crop", settings.kernel or "bilinear"),
         OutputSpec(kind=kind),
-        input=InputSpec(
-            settings.mean or (0.0,), settings.std or (1.0,), color=settings.color or "RGB"
-        ),
+        input=InputSpec(*normalized, color=color),
     )

@@ -189,7 +189,7 @@ def kind_of(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
         return "saved_model"
     raise ModelError(
-        f"{path}: not a model. Expected a bundle, a .tflite or .onnx file, "
+        f"{path}: not a model. Expected a bundle, a .tflite, .onnx or .keras file, "
         "a SavedModel folder or a run directory."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -40,6 +41,24 @@ def quiet_stdout() -> Iterator[None]:
             yield
         finally:
             ctypes.CDLL(None).fflush(None)  # or C would write it later
+
+
+@functools.lru_cache(maxsize=1)
+def silence_libtiff() -> None:
+    """Have libtiff write nothing to stderr, in this process and on all threads; errors still raise.
+
+    Its two handlers are switched off, see https://libtiff.gitlab.io/libtiff/functions/TIFFError.html:
+    turning file descriptor 2 away would take the messages of other threads along.
+    """
+    import ctypes
+
+    # A Pillow without libtiff, or one that has it inside, offers no handlers.
+    with contextlib.suppress(OSError, AttributeError, KeyError):
+        # What libtiff hangs on, whatever its own file is called.
+        library = ctypes.CDLL(sys.modules["PIL._imaging"].__file__)
+        for setter in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
+            setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+            setter(None)
 
 
 @contextlib.contextmanager

@@ -134,6 +134,17 @@ class ModelSettings:
 Stated = Sequence[tuple[str, ModelSettings]]
 
 
+def merged(stated: Stated) -> ModelSettings:
+    """What all of them say together; of each field the first that says it counts."""
+    said: dict[str, object] = {}
+    for _, settings in stated:
+        given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+        if "normalization" in said or "mean" in said:  # one stands for the other
+            given |= dict.fromkeys(("normalization", "mean", "std"))
+        said |= {name: v for name, v in given.items() if v is not None and name not in said}
+    return ModelSettings(**said)  # type: ignore[arg-type]
+
+
 def refuse_contradictions(stated: Stated, info: ModelInfo, where: str) -> None:
     """Raise UsageError where settings say something else than a model's own description.
 

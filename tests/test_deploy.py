@@ -120,7 +120,9 @@ def test_note_names_every_file() -> None:
         assert path.name == "README.md" or f"`{path.name}`" in note
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/install.md", "deploy/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/install.md", "docs/json.md", "deploy/README.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     """Files, and headings of the page itself as GitHub names them."""
     path = ROOT / page

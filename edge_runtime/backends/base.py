@@ -128,7 +128,11 @@ class Backend(abc.ABC):
 
     @property
     def heatmap(self) -> HeatmapSpec | None:
-        """The tensors that a heat map is made of; None where the model has none."""
+        """The tensors that a heat map is made of, by name.
+
+        None where the model has none, and where they have no names of their own, or more than one
+        layer follows them: :meth:`explain` finds those all the same.
+        """
         return None
 
     def explain(
@@ -150,8 +154,8 @@ class Backend(abc.ABC):
             ModelError: The model has no such map.
         """
         raise ModelError(
-            f"{self.name} gives no heat map. Grad-CAM needs a run directory or a SavedModel of "
-            "edge-export; a heat map without gradients, a .tflite or .onnx file."
+            f"{self.name} gives no heat map beside its answers. edge-classify gradcam draws those of "
+            "a full model, with gradients; a .tflite or .onnx file gives one without."
         )
 
 

@@ -143,6 +143,19 @@ class OnnxBackend(Backend):
 
     _tap: Any = None  # an OnnxTap
 
+    def feature_map(self) -> str:
+        """Name of the tensor that the heat maps of a file without an output for them are made of.
+
+        Raises:
+            ModelError: The graph does not end in pooling and a head that can be read.
+        """
+        from .onnx_graph import OnnxGraph
+        from .onnx_head import read_head
+
+        with open(self._where, "rb") as stream:
+            graph = OnnxGraph(stream.read(), self._where)
+        return read_head(graph, self._output, self.classes, self._where).features
+
     def tensors(self) -> tuple[list[OnnxTensor], list[OnnxTensor]]:
         """Inputs and outputs, each as its name, type and shape (names for dynamic dimensions)."""
         sides = (self._session.get_inputs(), self._session.get_outputs())

@@ -11,10 +11,11 @@ from ..errors import MissingComponent
 @click.command(cls=EdgeCommand, example="edge-classify doctor --json")
 @json_option("Print one JSON object on stdout, and nothing else there.")
 def doctor(as_json: bool) -> None:
-    """Show what this machine is, what runs on it, and what to install for what is missing.
+    """Show what this machine is and what runs on it.
 
     Board, operating system, Python, processor, memory, temperature and throttling, cameras; each
-    interpreter runs a small model in a process of its own. The exit code is 5 if none works.
+    interpreter runs a small model in a process of its own. For what is missing it says what to
+    install. The exit code is 5 if none works.
     """
     from ..doctor import examine
     from ..doctor.text import format_report

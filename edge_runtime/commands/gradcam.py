@@ -100,7 +100,8 @@ def gradcam(
             rows = drawing.draw(job, wanted or [None])
         except ImageError as error:
             failed += 1
-            rows = [{"path": job.photo, "out": None, "error": str(error)}]
+            unknown = dict.fromkeys(("out", "label", "index", "score"))
+            rows = [{"path": job.photo, **unknown, "error": str(error)}]
         for row in rows:
             _say(row | {"method": method, "layer": layer}, as_json)
     if jobs[0].sheet is not None and drawing.cells:
@@ -112,10 +113,12 @@ def gradcam(
 
 
 def _say(row: dict[str, Any], as_json: bool) -> None:
+    from ..output.plain import visible
+
     if as_json:
         print_json(row)
     elif row["error"] is not None:
-        click.echo(f"error: {row['error']}", err=True)
+        click.echo(visible(f"error: {row['error']}"), err=True)
     else:
         target = row["out"] or row["path"]
-        click.echo(f"{target}: {row['label']} {row['score']:.3f}")
+        click.echo(visible(f"{target}: {row['label']} {row['score']:.3f}"))

@@ -31,7 +31,7 @@ def info(
 ) -> None:
     """Show what a model says about itself.
 
-    MODEL is a bundle, a .tflite or .onnx file, a SavedModel or a run directory: its classes and
+    MODEL is a bundle, a .tflite, .onnx or .keras file, a SavedModel or a run directory: its classes and
     preprocessing, what its output means, its tensors and their quantisation, where it comes from;
     of a bundle the files in it, too. Of a .tflite or .onnx file its operators, and whether each
     installed interpreter can run it: it is loaded and run in a child process with each.

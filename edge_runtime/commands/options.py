@@ -26,7 +26,8 @@ def model_options(function: click.decorators.FC) -> click.decorators.FC:
         "--model",
         required=True,
         metavar="MODEL",
-        help="Bundle, .tflite or .onnx file; or (with TensorFlow) SavedModel or run directory.",
+        help="Bundle, .tflite or .onnx file; or (with TensorFlow) SavedModel, run directory or "
+        ".keras file.",
     )(function)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import EdgeCommand, json_option, print_json
-from ..errors import CheckFailed, MissingComponent
+from ..errors import CheckFailed, MissingComponent, UsageError
 from .options import engine_options
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def selftest(bundle: str, formats: tuple[str, ...], engine: Engine, as_json: boo
     failed = [check for check in checks if check.result == "failed"]
     if as_json:
         results = [check.to_dict() for check in checks]
-        print_json({"bundle": bundle, "passed": not failed} | machine | {"checks": results})
+        ran = any(check.kind == "artifact" and check.result == "ok" for check in checks)
+        print_json({"bundle": bundle, "passed": ran and not failed} | machine | {"checks": results})
     if failed:
         names = ", ".join(check.subject for check in failed)
         raise CheckFailed(f"{bundle}: {len(failed)} of {len(checks)} checks failed: {names}.")
@@ -60,8 +61,10 @@ def selftest(bundle: str, formats: tuple[str, ...], engine: Engine, as_json: boo
 
 
 def _refuse_missing(checks: Sequence[Check], formats: Sequence[str]) -> None:
-    """Raise MissingComponent if what was asked for, or everything, was not run."""
+    """Raise an error if what was asked for, or everything, was not run."""
     artifacts = [check for check in checks if check.kind == "artifact"]
     missing = [check for check in artifacts if check.missing]
     if missing and (formats or len(missing) == len(artifacts)):
         raise MissingComponent(f"{missing[0].subject} was not run: {missing[0].detail}")
+    if artifacts and all(check.result == "not run" for check in artifacts):
+        raise UsageError(f"No file of the bundle was run: {artifacts[0].detail}")

@@ -40,7 +40,9 @@ def _interpreters(report: Mapping[str, Any]) -> _Advice:
             yield (
                 "32-bit programs on a 64-bit kernel: pip takes this for a 64-bit system and "
                 "looks for packages that do not fit",
-                "pip install --no-deps edge_classify-*.whl && pip install click pillow 'numpy<2'",
+                "sudo apt install python3-numpy python3-pil python3-click python3-yaml && "
+                "python3 -m venv --system-site-packages .venv && "
+                ".venv/bin/pip install --no-deps tflite-runtime==2.14.0 ./edge_classify-*.whl",
             )
         yield ".tflite files run nowhere, or with TensorFlow only", _tflite_command(report)
     for entry in found.values():
@@ -100,9 +102,10 @@ def _cameras(report: Mapping[str, Any]) -> _Advice:
     if any(not camera["usable"] for camera in cameras):
         yield "this user may not open the camera devices", _VIDEO
     if not software["opencv"]:
+        wheels = report["system"]["userland_bits"] == 64
         yield (
             "edge-classify stream needs OpenCV for cameras, streams and videos",
-            "pip install 'edge-classify[camera]'",
+            "pip install 'edge-classify[camera]'" if wheels else "sudo apt install python3-opencv",
         )
     if "Raspberry Pi" not in (report["board"] or "") or software["picamera2"]:
         return

@@ -6,6 +6,7 @@ Nothing is guessed in silence: each part of the description keeps where it comes
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ..input_spec import InputSpec
 from ..settings import NORMALIZATIONS, USUAL, Stated
 from .labels import fit_labels
 from .traits import Traits
+
+_log = logging.getLogger("edge_runtime")
 
 #: Names of the settings that a file itself holds.
 METADATA = "metadata"
@@ -208,10 +211,17 @@ class _Resolver:
     def _output(
         self, spec: PreprocessSpec, feed: InputSpec, open_backend: Callable[[], Backend]
     ) -> OutputSpec:
-        kind = self._pick("output", "output")
+        kind, ending = self._pick("output", "output"), self._traits.ending
+        if kind == "logits" and ending.kind in ("softmax", "sigmoid"):
+            _log.warning(
+                "%s: its graph ends in %s, so its scores are probabilities; output-kind logits (%s) "
+                "puts a softmax behind that. Leave it out unless that is meant.",
+                self._where,
+                ending.operator,
+                self._sources["output"],
+            )
         if kind is not None:
             return OutputSpec(kind)
-        ending = self._traits.ending
         if ending.kind is None:
             from .score_kind import kind_of_scores
 

@@ -12,8 +12,8 @@ from ..errors import UsageError
 from ..manifest import AUTO, ModelInfo
 from ..opening import stated_by
 from ..preprocess import Photo, Roi
-from ..rundir import looks_like_run
-from ..settings import ModelSettings, refuse_contradictions
+from ..rundir import MODEL, looks_like_run
+from ..settings import ModelSettings, merged, refuse_contradictions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +72,8 @@ def open_explainer(
         from ..gradcam import GradCam
 
         (engine or Engine()).check_for(root)
+        if root.suffix == ".keras" and not (root.name == MODEL and looks_like_run(root.parent)):
+            return GradCam.open(root, layer, method, merged(stated_by(settings, root)))
         found = GradCam.open(root, layer, method)
         refuse_contradictions(stated_by(settings), found.info, os.fspath(path))
         return found

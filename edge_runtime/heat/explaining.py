@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError, UsageError
-from ..files import refuse_existing
+from ..files import refuse_existing, system_failures
 from ..photos.finding import PhotosIn
 from ..sorting.moving import numbered
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..heatmap import Explanation
     from .contact_sheet import Cell
     from .explain import Explainer
+
+#: Bytes of a name that leave room for an ending and a number: file systems allow 255.
+_LONGEST = 230
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -160,7 +163,8 @@ class Drawing:
         spec = self._explainer.info.preprocess
         if file is not None:
             if job.folder is not None:
-                os.makedirs(job.folder, exist_ok=True)
+                with system_failures(job.folder):
+                    os.makedirs(job.folder, exist_ok=True)
             try:
                 save_overlay(
                     content,
@@ -197,9 +201,11 @@ def _content(photo: str) -> bytes:
 
 def _stem(photo: str, name: str | None) -> str:
     stem = Path(photo).stem
-    if name is None:
-        return stem
-    return f"{stem}-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    if name is not None:
+        stem += "-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    while len(os.fsencode(stem)) > _LONGEST:
+        stem = stem[:-1]
+    return stem
 
 
 def _unused(stem: str, taken: set[str]) -> str:

@@ -55,7 +55,24 @@ def drawable(text: str, otherwise: str) -> tuple[str, str | None]:
 
 def font(file: str | None, size: int) -> Any:
     """A font in a size in pixels; None for the one that comes with Pillow."""
-    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
+    if file is not None:
+        return ImageFont.truetype(file, size)
+    try:
+        return ImageFont.load_default(size)
+    except (TypeError, ImportError):  # before Pillow 10.1 (Debian 12) that font has one size
+        return _any_of_the_system(size)
+
+
+def _any_of_the_system(size: int) -> Any:
+    """A font of the system; where there is none, Pillow's small one, enlarged."""
+    for name in _SYSTEM_FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except (OSError, ImportError):  # ImportError: a Pillow without FreeType
+            continue
+    from .bitmap_font import BitmapFont
+
+    return BitmapFont(size)
 
 
 def wrap(text: str, face: Any, width: float, lines: int) -> list[str]:

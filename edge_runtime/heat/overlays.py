@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from ..preprocess import Roi
 
 
+#: Bytes of a name that leave room for an ending and a number: file systems allow 255.
+_LONGEST = 230
+
+
+def _cut(name: str) -> str:
+    while len(os.fsencode(name)) > _LONGEST:
+        name = name[:-1]
+    return name
+
+
 class Overlays:
     """Writes ``DIR/<the photo's place below the folder that was named>.heatmap.jpg``."""
 
@@ -65,7 +75,8 @@ class Overlays:
                 photo = stream.read()
         except OSError as error:
             raise ImageError(f"{found.path}: vanished before its heat map was drawn.") from error
-        target = self._free(os.path.join(self._folder, f"{found.below}.heatmap.jpg"))
+        folder, name = os.path.split(found.below)
+        target = self._free(os.path.join(self._folder, folder, f"{_cut(name)}.heatmap.jpg"))
         with system_failures(target):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             save_overlay(photo, explanation, self._spec, target, roi=self._roi, overwrite=True)

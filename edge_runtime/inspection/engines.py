@@ -13,7 +13,7 @@ from ..backends.onnx_graph import mapped
 from ..backends.onnx_operators import read_onnx_operators
 from ..backends.tflite_operators import read_operators
 from ..engine import Engine
-from ..errors import EdgeError
+from ..errors import EdgeError, MissingComponent, UnsupportedOperator
 from ..trial.running import trial
 from ..tried import candidates, installed, switched_on
 
@@ -30,7 +30,8 @@ def inspect_engine(file: str | os.PathLike[str], engine: Engine | None = None) -
         ``operators`` (``name``, ``version`` or for ONNX the version of its ``domain``, ``count``),
         ``opsets`` (domain to version; null of a TFLite file), ``ir_version`` (null of a TFLite
         file), and ``interpreters``: ``name``, ``installed``, ``version``, ``runs`` (null where it
-        was not tried), ``why_not``, ``ms`` (one run), ``uses`` (kernels or providers).
+        was not tried: trial runs are switched off, or it is TensorFlow's and another one failed on
+        the file), ``why_not``, ``ms`` (one run), ``uses`` (kernels or providers).
 
     Raises:
         ModelError: The file is damaged.
@@ -54,7 +55,8 @@ def _operators(path: Path) -> dict[str, Any]:
 def _interpreters(path: Path, engine: Engine) -> list[dict[str, Any]]:
     names = candidates(path) if engine.interpreter is None else (engine.interpreter,)
     present = installed(names)
-    entries = []
+    entries: list[dict[str, Any]] = []
+    failed = ""
     for name in names:
         entry: dict[str, Any] = {"name": name, "installed": name in present}
         entry |= dict.fromkeys(("version", "runs", "why_not", "ms", "uses"))
@@ -62,18 +64,24 @@ def _interpreters(path: Path, engine: Engine) -> list[dict[str, Any]]:
             entry |= {"runs": False, "why_not": "not installed"}
         else:
             entry["version"] = version_of(name) or None
-            if switched_on():
-                entry |= _tried(path, engine, name)
+            if name == "tensorflow" and failed:
+                entry["why_not"] = f"{failed} failed on it; --interpreter tensorflow tries it"
+            elif switched_on():
+                try:
+                    entry |= _tried(path, engine, name)
+                except EdgeError as error:
+                    why = str(error).removeprefix(f"{path.absolute()}: ")
+                    entry |= {"runs": False, "why_not": why}
+                    # One that lacks something says nothing about the file.
+                    if not isinstance(error, (UnsupportedOperator, MissingComponent)):
+                        failed = name
         entries.append(entry)
     return entries
 
 
 def _tried(path: Path, engine: Engine, name: str) -> dict[str, Any]:
     asked = Engine(engine.threads, name, engine.delegate, engine.providers)
-    try:
-        answer = trial(path, asked)
-    except EdgeError as error:
-        return {"runs": False, "why_not": str(error).removeprefix(f"{path.absolute()}: ")}
+    answer = trial(path, asked)
     uses = answer.get("delegate") or ", ".join(answer.get("providers", ()))
     return {"runs": True, "ms": answer["ms"], "uses": uses}
 
@@ -103,5 +111,7 @@ def _interpreter_text(entry: dict[str, Any]) -> str:
     if entry["runs"]:
         return f"{who}: yes, {entry['ms']:.1f} ms a run, {entry['uses']}"
     if entry["runs"] is None:
-        return f"{who}: installed, not tried"
+        return f"{who}: installed, not tried" + (
+            f": {entry['why_not']}" if entry["why_not"] else ""
+        )
     return f"{who}: no, {entry['why_not']}"

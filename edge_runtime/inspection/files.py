@@ -9,7 +9,6 @@ from __future__ import annotations
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from ..engine import Engine
 from ..errors import MissingComponent, ModelError
 from ..files import size_of
-from ..manifest import HeatmapSpec, ModelInfo
+from ..manifest import ModelInfo
 from ..opening import kind_of
 
 if TYPE_CHECKING:
@@ -38,19 +37,15 @@ def read_file(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
         ModelError: It is no model, or damaged.
         MissingComponent: onnxruntime is not installed.
     """
-    readers = {"tflite": _tflite, "onnx": _onnx, "saved_model": _saved_model}
-    kind = kind_of(path)
-    if kind not in readers:
-        raise ModelError(
-            f"{path}: a model without its run directory, whose files describe it. Expected a "
-            "bundle, a .tflite or .onnx file, a SavedModel folder or a run directory."
-        )
-    return readers[kind](path)
+    readers = {"tflite": _tflite, "onnx": _onnx, "keras": _keras, "saved_model": _saved_model}
+    return readers[kind_of(path)](path)
 
 
 def unread(path: Path, note: str | None) -> dict[str, Any]:
     """The entries of a file that was not read, and why."""
-    nothing = dict.fromkeys(("inputs", "outputs", "weights", "activations", "attached"))
+    nothing = dict.fromkeys(
+        ("inputs", "outputs", "weights", "activations", "attached", "no_heatmap")
+    )
     return {"file": path.name, "bytes": size_of(path), **nothing, "note": note}
 
 
@@ -67,7 +62,7 @@ _QUANTIZED = ("scale", "zero_point")
 def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from ..backends.litert import check_header, read_embedded
     from ..backends.tflite_graph import Graph
-    from ..backends.tflite_head import find_heatmap
+    from .heatmap import tflite_heatmap
 
     check_header(str(path))
     graph = Graph(path.read_bytes(), str(path))
@@ -103,7 +98,7 @@ def _tflite(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
         "activations": dict(types.most_common()),
         "attached": _attached(path),
     }
-    return info, own | _heatmap(named or find_heatmap(graph))
+    return info, own | tflite_heatmap(graph, named, str(path))
 
 
 def _ends(
@@ -126,13 +121,10 @@ def _attached(path: Path) -> list[str]:
         return []
 
 
-def _heatmap(spec: HeatmapSpec | None) -> dict[str, Any]:
-    return {} if spec is None else {"heatmap": asdict(spec)}
-
-
 def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     from ..backends.onnx import OnnxBackend
     from ..tried import probed
+    from .heatmap import onnx_heatmap
 
     probed(path, Engine(threads=1))  # it is loaded here, too
 
@@ -140,7 +132,16 @@ def _onnx(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
     own = unread(path, None)
     for side, values in zip(("inputs", "outputs"), backend.tensors(), strict=True):
         own[side] = [tensor(name, _DTYPES.get(kind, kind), shape) for name, kind, shape in values]
-    return backend.embedded, own | _heatmap(backend.heatmap)
+    return backend.embedded, own | onnx_heatmap(backend, str(path))
+
+
+def _keras(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:
+    from .keras import keras_ends
+
+    given, last = keras_ends(path)
+    own = unread(path, None) | {"inputs": [tensor(*given)]}
+    # How many scores it gives is known once Keras has built it.
+    return None, own | {"outputs": [tensor(last, "float32", (None, None))]}
 
 
 def _saved_model(path: Path) -> tuple[ModelInfo | None, dict[str, Any]]:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.base import Backend
+from ..engine import Engine
 from ..errors import MissingComponent, ModelError
 from ..foreign.describing import describe
 from ..foreign.traits import known_of, tflite_traits, traits_of
 from ..manifest import ModelInfo
 from ..opening import open_backend
 from ..settings import Stated
+from ..tried import probed
 
 
 def inspect_foreign(
@@ -22,7 +24,7 @@ def inspect_foreign(
     A TFLite file is run only where its graph leaves open what its scores are.
 
     Args:
-        path: A ``.tflite`` or ``.onnx`` file without a description of edge-export.
+        path: A ``.tflite``, ``.onnx`` or ``.keras`` file without a description of edge-export.
         stated: What is said of it.
         where: Its name, for messages.
 
@@ -36,7 +38,10 @@ def inspect_foreign(
     """
 
     def backend() -> Backend:
-        return open_backend(path, threads=1)
+        engine = Engine(threads=1)
+        if path.suffix in (".tflite", ".onnx"):
+            engine = probed(path, engine)  # what crashes an interpreter must not end this process
+        return open_backend(path, engine=engine)
 
     known: dict[str, Any] = {}
     try:

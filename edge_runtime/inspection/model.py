@@ -5,24 +5,21 @@ Model files are read by :mod:`.files`, a run directory as the files that it is.
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..bundle import Bundle, is_bundle
 from ..engine import Engine
-from ..errors import MissingComponent, ModelError, UsageError
+from ..errors import MissingComponent, UsageError
 from ..manifest import AUTO, Artifact, Manifest, ModelInfo, check_format
 from ..opening import kind_of, stated_by
 from ..rundir import MODEL, RunDir, looks_like_run
 from ..settings import ModelSettings, Stated, refuse_contradictions
 from .files import read_file, tensor, unread
+from .keras import keras_ends
 
 
 def inspect_model(
@@ -34,14 +31,14 @@ def inspect_model(
     """Everything that a model tells.
 
     Args:
-        path: Bundle, ``.tflite`` or ``.onnx`` file, SavedModel or run directory.
+        path: Bundle, ``.tflite``, ``.onnx`` or ``.keras`` file, SavedModel or run directory.
         fmt: Which artifact of a bundle; None for its default.
         settings: What the caller says of a model of others.
         engine: What is asked of the interpreters, each of which then tries a .tflite or .onnx
             file in a child process; None to run nothing.
 
     Returns:
-        JSON object: ``path``, ``kind`` (bundle, tflite, onnx, saved_model or run), ``file``,
+        JSON object: ``path``, ``kind`` (bundle, tflite, onnx, keras, saved_model or run), ``file``,
         ``bytes``; ``described`` (whether enough is known to classify with it), ``class_names``,
         ``preprocess``, ``input`` (mean, std, layout, color), ``output``, ``about`` (all null
         without one); ``sources`` (of a model of others, where each part comes from) and ``lacking``
@@ -49,7 +46,8 @@ def inspect_model(
         ``quantization`` (the scheme as its maker calls it), ``weights`` (bytes of each type) and
         ``activations`` (tensors of each type; both null where the file does not tell); ``inputs``
         and ``outputs`` (``name``, ``dtype``, ``shape``, ``scale``, ``zero_point``), null with the
-        reason in ``note``; ``heatmap``; ``attached`` (names of files inside a .tflite). Of a bundle
+        reason in ``note``; ``heatmap`` (names of the tensors that one is made of; null for none) and
+        ``no_heatmap`` (why a .tflite or .onnx file has none); ``attached`` (names of files inside a .tflite). Of a bundle
         ``artifacts``, ``default``, ``versions``, ``source``, ``calibration``, too; with an
         ``engine`` what :func:`~edge_runtime.inspection.engines.inspect_engine` tells (null of
         other files).
@@ -75,15 +73,15 @@ def inspect_model(
     if root.name == MODEL and looks_like_run(root.parent):
         return report | _run(RunDir.open(root.parent), stated) | _engine(root, engine)
     info, own = read_file(root)
-    own |= _engine(root, engine)
     stated = stated_by(settings, root)
     known: dict[str, Any] = {}
     if info is not None:
         refuse_contradictions(stated, info, os.fspath(path))
-    elif root.suffix in (".tflite", ".onnx"):
+    elif root.suffix in (".tflite", ".onnx", ".keras"):
         from .foreign import inspect_foreign
 
         info, known = inspect_foreign(root, stated, os.fspath(path))
+    own |= _engine(root, engine)  # last: it takes time, and settings may be wrong
     return report | {"kind": kind_of(root), **_described(info), **known, **_named(info), **own}
 
 
@@ -133,16 +131,7 @@ def _run(run: RunDir, stated: Stated) -> dict[str, Any]:
     """A run's tensors are those that its Keras configuration names."""
     refuse_contradictions(stated, run.info, str(run.path))
     path = run.model_path
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))["config"]
-        first = next(e for e in config["layers"] if e["class_name"] == "InputLayer")["config"]
-        last = np.array(config["output_layers"], object).ravel()[0]
-        shape = first.get("batch_shape") or first["batch_input_shape"]
-    except (OSError, ValueError, KeyError, IndexError, StopIteration, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path}: damaged, or no Keras 3 model ({error!r}). Train again."
-        ) from error
+    given, last = keras_ends(path)
     scores = [None, len(run.class_names)]
     environment = run.environment()
     return {
@@ -151,8 +140,8 @@ def _run(run: RunDir, stated: Stated) -> dict[str, Any]:
         "format": "keras",
         "quantization": None,
         **unread(path, None),
-        "inputs": [tensor(str(first["name"]), str(first["dtype"]), shape)],
-        "outputs": [tensor(str(last), "float32", scores)],
+        "inputs": [tensor(*given)],
+        "outputs": [tensor(last, "float32", scores)],
         "versions": environment.get("versions", {}),
         "source": {"run": run.path.resolve().name, "metrics": run.metrics()},
     }

@@ -23,6 +23,7 @@ _KINDS = {
     "bundle": "bundle",
     "tflite": "TFLite file",
     "onnx": "ONNX file",
+    "keras": "Keras file",
     "saved_model": "SavedModel",
     "run": "run directory",
 }
@@ -196,8 +197,10 @@ def _tensors(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         named = {key: name for key, name in report["heatmap"].items() if name}
         for number, (key, name) in enumerate(named.items()):
             yield "heat map" if not number else "", f"{key} {name}"
-    elif report["kind"] != "run":
-        yield "heat map", "none"
+    elif report["kind"] in ("run", "keras") or report["format"] == "saved_model":
+        yield "heat map", "with edge-classify gradcam"
+    else:
+        yield "heat map", report["no_heatmap"] or "none"
     if report["attached"]:
         yield "inside", ", ".join(report["attached"])
 

@@ -130,6 +130,10 @@ def _decode(photo: Photo, at_least: tuple[int, int] | None, roi: Roi | None) -> 
         _warn_of_extension(photo, image.format)
         if image.format == "JPEG":
             extent = _reduce(image, at_least, roi)
+        elif image.format == "TIFF":
+            from ..quiet import silence_libtiff
+
+            silence_libtiff()
         check_pixels(*image.size)
     image.load()
     turn, (swap, mirror, flip) = _TURNS.get(_orientation(image), (None, (False, False, False)))

@@ -96,6 +96,8 @@ def first_able(file: Path, engine: Engine) -> str | None:
     names = [engine.interpreter] if engine.interpreter else installed(candidates(file))
     crashed: dict[str, EdgeError] = {}
     for name in names:
+        if name == "tensorflow" and crashed:
+            break  # seconds of waiting, for an interpreter that is most likely to crash as well
         try:
             trial(file, replace(engine, interpreter=name))
         except (ChildDied, Overdue) as error:
@@ -116,24 +118,33 @@ def first_able(file: Path, engine: Engine) -> str | None:
 def _explained(file: Path, engine: Engine, crashed: dict[str, EdgeError]) -> EdgeError:
     """Whether the file or the interpreter is at fault, and what to do about it."""
     name, error = next(iter(crashed.items()))
+    hint = ""
+    if name != "tensorflow" and installed(_others(file, engine)):
+        hint = " Or see what TensorFlow makes of it with --interpreter tensorflow."
     plain = Engine(threads=engine.threads, interpreter=name)
     try:
         trial_of(model_for(file), plain)
     except (ChildDied, Overdue) as other:
         return MissingComponent(
             f"{label(name)} does not run on this machine: {other} Install another version or "
-            "another interpreter; edge-classify doctor says which work here."
+            f"another interpreter; edge-classify doctor says which work here.{hint}"
         )
     except EdgeError:
         pass
     asked = " with this --delegate or --provider" if engine.delegate or engine.providers else ""
     where = f"{file}: {label(name)} failed on it{asked} in a trial run: {error}"
-    if isinstance(error, Overdue):
-        return ModelError(where)
-    return ModelError(
-        f"{where} Other models run, so the file is damaged, or needs more than this machine "
-        "has: copy or export it again."
-    )
+    if not isinstance(error, Overdue):
+        where += (
+            " Other models run, so the file is damaged, or needs more than this machine "
+            "has: copy or export it again."
+        )
+    return ModelError(where + hint)
+
+
+def _others(file: Path, engine: Engine) -> tuple[str, ...]:
+    """TensorFlow, where it could be tried and was not."""
+    asked = engine.interpreter is not None or "tensorflow" not in candidates(file)
+    return () if asked else ("tensorflow",)
 
 
 def _number(variable: str, otherwise: float) -> float:

@@ -18,6 +18,7 @@ from edge_runtime.cli import cli
 from edge_runtime.errors import ModelError, UsageError
 from edge_runtime.gradcam import METHODS, GradCam, gradcam_function
 from edge_runtime.heat.contact_sheet import Cell, check_count, contact_sheet
+from edge_runtime.heat.explain import open_explainer
 from edge_runtime.settings import ModelSettings
 
 WIDTH = 6
@@ -130,14 +131,37 @@ def test_plain_keras_file(
     photo = paint(tmp_path / "p.png", (10, 200, 10))
     found = GradCam.open(file).explain(photo)
     assert (found.label, found.index) == ("1", 1) and "indices stand" in caplog.text
+    assert "--normalization" in caplog.text
+    said = ModelSettings(labels=("r", "g", "b"), normalization="raw")
     caplog.clear()
-    named = GradCam.open(file, settings=ModelSettings(labels=("r", "g", "b")))
+    named = GradCam.open(file, settings=said)
     assert named.explain(photo).label == "g" and not caplog.records
     red = paint(tmp_path / "red.png", (250, 10, 10))
     turned = GradCam.open(file, settings=ModelSettings(color="BGR", mean=(10.0,), std=(2.0,)))
     assert turned.explain_pixels(turned.pixels(red)).label == "2"  # blue, where red stands now
-    with pytest.raises(ModelError, match="3 scores for 2 labels"):
+    with pytest.raises(ModelError, match="2 labels, but the model gives 3 scores"):
         GradCam.open(file, settings=ModelSettings(labels=("r", "g")))
+
+
+def test_settings_of_a_plain_keras_file_reach_it(
+    color_models: ColorModels, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By option and by the file beside it, of which the option wins."""
+    file = Path(shutil.copy(color_models.run / "model.keras", tmp_path / "alone.keras"))
+    (tmp_path / "alone.yaml").write_text("labels: [r, g, b]\nmean: 10\nstd: 5\nfit: stretch\n")
+    (tmp_path / "names.txt").write_text("rot\ngruen\nblau\n")
+    photo = paint(tmp_path / "p.png", (10, 200, 10))
+    out = tmp_path / "why.png"
+    arguments = ["--model", file, photo, "--out", out, "--json"]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["label"] == "g" and not caplog.records
+    result = run(*arguments, "--overwrite", "--labels", tmp_path / "names.txt")
+    assert json.loads(result.stdout)["label"] == "gruen"
+    found = open_explainer(file, settings=ModelSettings(normalization="unit")).info
+    assert (found.input.std, found.preprocess.fit) == ((255.0,), "stretch")
+    with pytest.raises(UsageError, match="contradicts"):
+        open_explainer(color_models.run / "model.keras", settings=ModelSettings(labels=("r",)))
 
 
 def run(*arguments: object) -> Result:
@@ -195,6 +219,12 @@ def test_a_file_for_several_photos_is_a_sheet(
     assert "contact sheet of 3" in result.stdout and (tmp_path / "all.jpg").is_file()
 
 
+def test_control_characters_of_names_are_escaped(color_models: ColorModels, tmp_path: Path) -> None:
+    photo = paint(tmp_path / "a\nb.png", (255, 0, 0))
+    result = run("--model", color_models.tflite, photo, "--out", tmp_path / "why")
+    assert result.exit_code == 0 and result.stdout.count("\n") == 1 and "a\\nb.jpg" in result.stdout
+
+
 def test_unreadable_photo_among_others(
     color_models: ColorModels, photos: Path, tmp_path: Path
 ) -> None:
@@ -203,6 +233,7 @@ def test_unreadable_photo_among_others(
     assert result.exit_code == 1 and "1 of 4 photos" in result.stderr
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [bool(row["error"]) for row in rows] == [False, True, False, False]
+    assert rows[1].keys() == rows[0].keys() and rows[1]["label"] is None
     assert (tmp_path / "s.png").is_file()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from json_page import documented, keys_of
 
 from edge_runtime.cli import cli
 from edge_runtime.doctor import advice, cameras, examine, health
@@ -183,7 +184,14 @@ def test_advice_for_32_bits_on_a_64_bit_kernel(board: Path, report: dict[str, An
     report["interpreters"][0] = entry("litert", False)
     report["python"]["version"] = "3.11.2"
     found = commands(report)
-    assert any("--no-deps" in (command or "") for command in found)
+    report["camera_software"]["opencv"] = False
+    found = commands(report)
+    assert "sudo apt install python3-opencv" in found
+    assert "pip install 'edge-classify[camera]'" not in found
+    (whole,) = (command for command in found if "--no-deps" in (command or ""))
+    page = (Path(__file__).parents[2] / "docs/install.md").read_text()
+    for package in ("python3-numpy", "python3-pil", "python3-click", "python3-yaml"):
+        assert package in (whole or "") and package in page  # all that edge-classify needs
     assert "pip install tflite-runtime 'numpy<2'" in found
     assert not any("onnx" in (command or "") for command in found)  # no wheel for 32 bits
     assert "kernel 64 bits, programs 32 bits" in format_report(report)
@@ -256,6 +264,12 @@ def test_wrong_scores_and_crashes_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(doctor_interpreters, "trial_of", crash)
     (dead,) = doctor_interpreters.try_interpreters()
     assert not dead["works"] and "SIGILL" in dead["error"]
+
+
+def test_every_key_is_documented(report: dict[str, Any]) -> None:
+    section = documented("doctor")
+    report["python"]["packages"] = {}
+    assert keys_of(report) <= section
 
 
 @pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 5)])

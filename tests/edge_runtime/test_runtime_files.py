@@ -93,6 +93,16 @@ def test_wrong_kind_of_output(tmp_path: Path) -> None:
         pass
 
 
+def test_places_where_nothing_can_be_made(tmp_path: Path) -> None:
+    """A name that the file system cannot hold is no unexpected error."""
+    too_long = tmp_path / ("a" * 300 + ".txt")
+    with pytest.raises(SystemFailure, match="cannot be made there"), atomic_file(too_long):
+        pass
+    with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "x.txt"):
+        os.stat("elsewhere/of the caller")  # not the output's fault
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 def test_refusals_of_the_system(tmp_path: Path, code: int) -> None:
     with pytest.raises(SystemFailure, match=r"x\.txt"), atomic_file(tmp_path / "x.txt"):

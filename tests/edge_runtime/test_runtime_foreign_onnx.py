@@ -133,10 +133,12 @@ def test_scores_that_are_neither(tmp_path: Path) -> None:
     assert Classifier.open(file, settings=settings).scores(photo("red")).sum() == pytest.approx(100)
 
 
-def test_option_wins_over_the_graph(tmp_path: Path) -> None:
+def test_option_wins_over_the_graph(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And is warned of where it would put a softmax behind a softmax."""
     file = onnx(tmp_path / "m.onnx")
     settings = ModelSettings(labels=LABELS, normalization="symmetric", output="logits")
     assert output_of(file, settings) == ("logits", "option")
+    assert "ends in Softmax" in caplog.text and "output-kind logits (option)" in caplog.text
 
 
 def test_names_in_the_metadata(tmp_path: Path) -> None:

@@ -238,3 +238,18 @@ def test_an_upright_photo_is_neither_turned_nor_converted_again(mode: str) -> No
     data = encoded(blocks(64, 48).convert(mode), "JPEG", exif=exif, icc_profile=profile)
     upright = load_upright(data)
     assert np.array_equal(load_upright(upright), upright)
+
+
+def test_damaged_tiffs_are_silent_but_for_the_error(capfd: pytest.CaptureFixture[str]) -> None:
+    """libtiff writes to file descriptor 2 by itself, whatever Python does with stderr."""
+    if not features.check("libtiff"):
+        pytest.skip("this Pillow has no libtiff")
+    whole = encoded(blocks(64, 64), "TIFF", compression="tiff_adobe_deflate")
+    with Image.open(io.BytesIO(whole)) as image:
+        (start,) = image.tag_v2[273]  # StripOffsets
+    spoilt = bytearray(whole)
+    spoilt[start + 8 : start + 40] = bytes(32)
+    with pytest.raises(ImageError, match="damaged"):
+        load_upright(bytes(spoilt))
+    assert load_upright(whole).size == (64, 64)
+    assert capfd.readouterr().err == ""

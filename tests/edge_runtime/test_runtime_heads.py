@@ -18,6 +18,7 @@ from edge_runtime.backends.onnx_graph import OnnxGraph
 from edge_runtime.backends.protobuf import fields
 from edge_runtime.backends.tflite_graph import Graph
 from edge_runtime.errors import ModelError
+from edge_runtime.inspection.model import inspect_model
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.opening import open_backend
 from edge_runtime.preprocess import preprocess
@@ -329,6 +330,7 @@ def test_onnx_endings(ending: str, tmp_path: Path) -> None:
     backend = open_backend(file, threads=1)
     photo = small.pixels(1)[0]
     scores, maps = backend.explain(photo)
+    assert inspect_model(file)["heatmap"]["features"]
     # One more output forbids onnxruntime some rewriting of the graph; 2.3e-7 was measured.
     np.testing.assert_allclose(scores, backend.scores(photo), rtol=1e-6)
     assert maps.shape == (8, 8, CLASSES)
@@ -398,7 +400,10 @@ def test_onnx_without_pooling_is_refused(tmp_path: Path) -> None:
         helper.make_node("Flatten", ["p"], ["v"]),
         helper.make_node("Gemm", ["v", "w"], ["scores"], transB=1),
     ]
-    backend = open_backend(onnx_file(tmp_path / "m.onnx", 17, nodes, {"w": W}))
+    file = onnx_file(tmp_path / "m.onnx", 17, nodes, {"w": W})
+    found = inspect_model(file)
+    assert found["heatmap"] is None and "GlobalMaxPool" in found["no_heatmap"]
+    backend = open_backend(file)
     with pytest.raises(ModelError, match=r"m\.onnx: holds no heat map.*GlobalMaxPool.*gradcam"):
         backend.explain(small.pixels(1)[0])
 

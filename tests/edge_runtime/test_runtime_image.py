@@ -210,6 +210,18 @@ def test_heat_maps_of_a_model_without(color_models: ColorModels, dim: Path, tmp_
     assert batch.exit_code == 2 and "one photo at a time" in batch.stderr
 
 
+def test_heat_map_of_a_photo_with_a_long_name(color_models: ColorModels, tmp_path: Path) -> None:
+    """File systems allow 255 bytes, which the photo's own name may take up already."""
+    photo = paint(tmp_path / "photos" / ("\u00e9" * 125 + ".png"), (255, 0, 0))
+    for command in (("image", "--heatmap"), ("gradcam", "--out")):
+        folder = tmp_path / command[0]
+        arguments = [command[0], "--model", color_models.tflite, photo, command[1], folder]
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result.output
+        (file,) = folder.iterdir()
+        assert file.name.startswith("\u00e9" * 100) and file.suffix == ".jpg"
+
+
 def test_heat_map_and_move_together(color_models: ColorModels, tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png", COLORS["red"])
     (answer,) = answers(

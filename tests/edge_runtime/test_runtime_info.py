@@ -12,6 +12,7 @@ import small_model as small
 from click.testing import CliRunner, Result
 from color_model import ColorModels, edit_manifest, embed
 
+from edge_runtime.backends.full_model import import_keras
 from edge_runtime.cli import cli
 from edge_runtime.manifest import ModelInfo, OutputSpec
 
@@ -123,6 +124,44 @@ def test_file_without_description(tmp_path: Path, form: str) -> None:
     result = run(file)
     assert result.exit_code == 0
     assert "No description of edge-export" in result.stdout and "(any, 32, 32, 3)" in result.stdout
+
+
+def test_heat_map_of_others(tmp_path: Path) -> None:
+    """Told where several layers follow the pooling, and why not where there is none."""
+    keras = import_keras()
+    image = keras.Input((small.SIDE, small.SIDE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, strides=4)(image))
+    x = keras.layers.Dense(6, activation="relu")(x)
+    x = keras.layers.Dense(small.CLASSES, activation="softmax")(x)
+    several = report(small.tflite(keras.Model(image, x), tmp_path / "several.tflite"))
+    assert several["heatmap"]["features"] and several["heatmap"]["weights"] is None
+    assert several["no_heatmap"] is None
+    file = small.tflite(small.network(pooled=False), tmp_path / "none.tflite")
+    none = report(file)
+    assert none["heatmap"] is None and "global average pooling" in none["no_heatmap"]
+    assert "heat map    holds no heat map" in run(file).stdout
+
+
+def test_wrong_settings_are_told_before_interpreters_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = small.tflite(small.network(), tmp_path / "m.tflite")
+    (tmp_path / "m.yaml").write_text("lables: x\n")
+    monkeypatch.setattr("edge_runtime.inspection.engines.inspect_engine", None)  # would be called
+    result = run(file)
+    assert result.exit_code == 2 and "Did you mean labels?" in result.stderr
+
+
+def test_keras_file(color_models: ColorModels, tmp_path: Path) -> None:
+    """Away from its run, it is a model of others."""
+    file = Path(shutil.copy(color_models.run / "model.keras", tmp_path / "alone.keras"))
+    found = report(file)
+    assert (found["kind"], found["described"]) == ("keras", False)
+    assert found["inputs"][0]["shape"] == [None, 32, 32, 3] and "--labels" in found["lacking"]
+    (tmp_path / "alone.yaml").write_text("labels: [r, g, b]\nnormalization: raw\n")
+    found = report(file)
+    assert found["class_names"] == ["r", "g", "b"] and found["output"]["kind"] == "probabilities"
+    assert "Keras file" in run(file).stdout
 
 
 def test_without_the_interpreter(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_examples_of_the_docstrings() -> None:
 @pytest.mark.usefixtures("here")
 def test_examples_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("#### From Python\n")[2].partition("\n#")[0]
+    section = text.partition("### From Python\n")[2].partition("\n#")[0]
     lines = [line for line in section.splitlines() if line.startswith("    ") or not line.strip()]
     code = textwrap.dedent("\n".join(lines))
     assert code.count("Classifier.open(") == 3, "the section that this test is for"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from edge_runtime.errors import OutputExists, UsageError
 from edge_runtime.heat import lettering
@@ -166,6 +166,35 @@ def test_other_scripts(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptur
     assert ["fonts-noto-cjk" in record.message for record in caplog.records] == [True]
     for cached in (lettering._font_with, lettering._say_once):
         cached.cache_clear()
+
+
+@pytest.mark.parametrize("system", [True, False])
+def test_older_pillow(monkeypatch: pytest.MonkeyPatch, system: bool) -> None:
+    """Before Pillow 10.1 its own font has one size: a font of the system, else that one enlarged."""
+    plain = ImageFont.load_default_imagefont()
+
+    def load_default(*size: float) -> ImageFont.ImageFont:
+        if size:
+            raise TypeError("load_default() takes 0 positional arguments but 1 was given")
+        return plain
+
+    monkeypatch.setattr(ImageFont, "load_default", load_default)
+    found = ("DejaVuSans.ttf",) if system else ()
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", found)
+    if system:
+        monkeypatch.setattr(ImageFont, "truetype", lambda name, size: (name, size))
+        assert font(None, 24) == ("DejaVuSans.ttf", 24)
+        return
+    lettering._font_with.cache_clear()
+    face = font(None, 24)
+    assert face.getlength("ab") == 2 * 2 * 6  # letters of 6 pixels, twice as large
+    mask, offset = face.getmask2("ab", anchor="rm")
+    assert (mask.size, offset) == ((24, 22), (-24, -11))
+    assert drawable("Café?", "class 1") == ("Café?", None)
+    assert drawable("猫", "class 1") == ("class 1", None)
+    picture = np.asarray(draw_overlay(grey(400, 300), explained(np.ones((4, 4))), CROP))
+    assert (picture[300:].max(axis=-1) < 50).any()  # black letters
+    lettering._font_with.cache_clear()
 
 
 def test_font_of_the_users_choice(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from color_model import ColorModels, write_manifest
+from color_model import ColorModels, edit_manifest, write_manifest
 from golden_photos import write_golden
 from PIL import Image
 
@@ -182,6 +182,13 @@ def test_crash_of_an_interpreter_is_a_failed_line(
     assert result.exit_code == 4
     assert "failed   artifact tflite-int8: the process died of SIGABRT" in result.stdout
     assert "ok       artifact onnx-fp32" in result.stdout
+
+
+def test_an_interpreter_for_none_of_its_files(bundle: Path) -> None:
+    """A proof of nothing is no proof."""
+    edit_manifest(bundle, artifacts=lambda artifacts: artifacts[:1])  # a TFLite file
+    result = run(bundle, "--interpreter", "onnxruntime")
+    assert result.exit_code == 2 and "No file of the bundle was run" in result.stderr
 
 
 def test_missing_interpreter(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

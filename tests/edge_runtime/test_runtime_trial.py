@@ -18,6 +18,7 @@ from edge_runtime.classifier import Classifier
 from edge_runtime.cli import cli
 from edge_runtime.engine import Engine
 from edge_runtime.errors import MissingComponent, ModelError, UnsupportedOperator, UsageError
+from edge_runtime.inspection.engines import inspect_engine
 from edge_runtime.trial import running
 from edge_runtime.tried import probed
 
@@ -39,6 +40,7 @@ class Interpreter:
 
 #: The small model with which an interpreter is tried has 1088 bytes, files of the tests have more.
 _ON_THE_FILE_ONLY = "if self.size > 1500: "
+_SEGFAULT = "os.kill(os.getpid(), signal.SIGSEGV)"
 _ILLEGAL = "os.kill(os.getpid(), signal.SIGILL)"
 
 
@@ -167,6 +169,32 @@ def test_a_file_that_crashes_the_interpreter(file: Path, packages: Packages) -> 
     for _ in range(2):
         with pytest.raises(ModelError, match=r"litert .*failed on it.*SIGSEGV.*the file"):
             probed(file, Engine(interpreter="litert"))
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [(_ILLEGAL, MissingComponent), (_ON_THE_FILE_ONLY + _SEGFAULT, ModelError)],
+)
+def test_tensorflow_is_not_tried_after_a_crash(
+    file: Path, packages: Packages, children: list[str], act: str, error: type[Exception]
+) -> None:
+    """It takes seconds to start, and most likely crashes, too; whoever wants it asks for it."""
+    packages.install("ai_edge_litert", act)
+    with pytest.raises(error, match="--interpreter tensorflow"):
+        probed(file, Engine())
+    assert "tensorflow" not in children
+
+
+def test_info_does_not_try_tensorflow_after_a_crash(
+    color_models: ColorModels, packages: Packages, children: list[str]
+) -> None:
+    packages.install("ai_edge_litert", _ILLEGAL)
+    found = inspect_engine(color_models.tflite)["interpreters"]
+    by_name = {entry["name"]: entry for entry in found}
+    assert by_name["litert"]["runs"] is False and "SIGILL" in by_name["litert"]["why_not"]
+    assert by_name["tensorflow"]["runs"] is None
+    assert "--interpreter tensorflow tries it" in by_name["tensorflow"]["why_not"]
+    assert "tensorflow" not in children
 
 
 def test_a_file_that_keeps_it_busy(

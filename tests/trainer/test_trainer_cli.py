@@ -212,7 +212,7 @@ def test_ctrl_c_while_training(tmp_path: Path, make_photos) -> None:
         pytest.fail("".join(lines))
     time.sleep(0.3)
     os.kill(fit.pid, signal.SIGINT)
-    stdout, stderr = fit.communicate(timeout=60)
+    stdout, stderr = fit.communicate(timeout=300)
     text = "".join(lines) + stderr
     assert fit.returncode == 130, text
     assert stdout == ""

@@ -16,7 +16,7 @@ BUNDLE  ?= bundle
 MODEL   ?= $(BUNDLE)
 ARGS    ?=
 PI_TOOLS ?=
-# Processes of `make test`, each of up to 2 GB with TensorFlow; ARGS="-n 0" is none beside pytest.
+# Processes of `make test`, each with TensorFlow in 2 to 3 GB; ARGS="-n 0" is none beside pytest.
 WORKERS ?= 2
 
 # Of test-pi: a bundle that was named has to be there; without one, and without bundle/, the demo's.

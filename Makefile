@@ -16,6 +16,8 @@ BUNDLE  ?= bundle
 MODEL   ?= $(BUNDLE)
 ARGS    ?=
 PI_TOOLS ?=
+# Processes of `make test`, each with TensorFlow in 2 to 3 GB; ARGS="-n 0" is none beside pytest.
+WORKERS ?= 2
 
 # Of test-pi: a bundle that was named has to be there; without one, and without bundle/, the demo's.
 PI_BUNDLE = $(if $(filter file,$(origin BUNDLE)),$(or $(wildcard $(BUNDLE)),demo/bundle),$(BUNDLE))
@@ -32,7 +34,7 @@ demo: $(VENV)/.all ## the whole road on an embedded data set, offline: train, ex
 	@PATH="$(abspath $(BIN)):$$PATH" sh scripts/demo.sh
 
 test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/.slow ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
 	$(BIN)/python -m pytest -m 'slow' $(ARGS)

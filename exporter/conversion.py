@@ -62,10 +62,13 @@ class Converter:
             SystemFailure: Disk full, or killed for memory.
         """
         self._session, self._work = Session(COMMAND, env=_ENVIRONMENT), work
-        request = {"info": run.info.to_dict(), "options": options.to_dict()}
-        opened = self._ask(
-            "opening the model", {"do": "open", "model": run.model_path, "work": work, **request}
-        )
+        request: dict[str, Any] = {"info": run.info.to_dict(), "options": options.to_dict()}
+        request |= {"do": "open", "model": run.model_path, "work": work}
+        try:
+            opened = self._ask("opening the model", request)
+        except BaseException:  # no `with` block has begun that would end the process
+            self._session.close(patiently=False)
+            raise
         self.heatmap = bool(opened["heatmap"])
 
     def __enter__(self) -> Converter:

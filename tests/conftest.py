@@ -3,12 +3,16 @@
 ``make_photos(folder, classes, count)`` writes a folder of class folders, each photo different,
 every class a colour and a pattern that a network tells apart at 32 pixels after a few steps.
 ``photo_folder`` is such a folder, ``split_folder`` has train/, val/ and test/ of them.
+
+With ``-n 2 --dist loadfile`` (``make test``) the tests of a file stay in one process, and those of
+the exporter in one, since they share the export that costs the most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +21,36 @@ from PIL import Image
 CLASSES = ("blue dots", "green", "red stripes")
 
 _COLORS = {"blue": (40, 60, 210), "green": (50, 190, 60), "red": (210, 50, 40)}
+
+# What takes long comes first, so that the processes end at about the same time.
+_LONG_FIRST = ("exporter/", "test_end_to_end.py", "trainer/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the processes of pytest-xdist only; where there is one, the order stays."""
+    if not hasattr(config, "workerinput"):
+        return
+
+    def rank(item: pytest.Item) -> int:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((n for n, long in enumerate(_LONG_FIRST) if place.startswith(long)), 99)
+
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """``--dist loadfile``, with the exporter's files as one."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "exporter" if "exporter/test_" in nodeid else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False  # by number of tests, which says nothing of their time
+    return Scheduling(config, log)
 
 
 def _pixels(name: str, random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

@@ -25,7 +25,7 @@ from edge_runtime.manifest import ModelInfo, PreprocessSpec
 from edge_runtime.opening import open_backend
 
 #: Nothing here takes longer; a hang shall be a failure.
-SOON = 10
+SOON = 60
 
 
 def decoders() -> list[threading.Thread]:

@@ -174,11 +174,14 @@ def test_output_folders_are_no_input(photos: Path) -> None:
 
 
 def test_thousands_of_files(tmp_path: Path) -> None:
-    """Ten thousand names are found, sorted and counted in well under the second allowed here."""
+    """Ten thousand names are found, sorted and counted in well under the second allowed here.
+
+    Of this process, whatever else the machine does.
+    """
     import time
 
     for number in range(10_000):
         (tmp_path / f"{number:05d}.jpg").touch()
-    start = time.perf_counter()
+    start = time.process_time()
     found = PhotosIn([str(tmp_path)])
-    assert found.total == 10_000 and time.perf_counter() - start < 1
+    assert found.total == 10_000 and time.process_time() - start < 1

@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -382,13 +380,11 @@ def test_ctrl_c_waits_for_the_photo(
     photo = write(tmp_path / "a.jpg")
     link = os.link
 
-    def slow(*arguments: str) -> None:
+    def interrupted(*arguments: str) -> None:
         link(*arguments)
-        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(os, "link", slow)
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    monkeypatch.setattr(os, "link", interrupted)
     sorter = Sorter(str(sorted_into), LABELS, move=True)
     with pytest.raises(KeyboardInterrupt):
         sorter.place(answer(photo))

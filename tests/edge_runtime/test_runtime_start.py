@@ -57,7 +57,7 @@ def program(*arguments: str, shell: str = "") -> subprocess.CompletedProcess[str
     command = [sys.executable, "-c", PROGRAM, *arguments]
     if shell:
         command = ["bash", "-c", f'"$@" {shell}', "bash", *command]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_what_is_left_for_the_end_is_done() -> None:

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge_runtime.child import Session
 from edge_runtime.errors import DataError, ModelError, SystemFailure, UsageError
 from edge_runtime.rundir import RunDir, write_split
 from exporter import conversion
@@ -86,6 +88,29 @@ def test_what_becomes_of_a_converter(
     assert caught.value.exit_code == code  # type: ignore[attr-defined]
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "old.tflite"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_model_that_does_not_open_leaves_no_process(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep TensorFlow in memory for as long as the caller lives."""
+    code = (
+        "from edge_runtime.child import serve_session\n"
+        "from edge_runtime.errors import ModelError\n"
+        "def work(request): raise ModelError('damaged')\n"
+        "serve_session(work)\n"
+    )
+    monkeypatch.setattr(conversion, "COMMAND", (sys.executable, "-c", code))
+    sessions: list[Session] = []
+
+    def kept(*arguments: Any, **options: Any) -> Session:
+        sessions.append(Session(*arguments, **options))
+        return sessions[-1]
+
+    monkeypatch.setattr(conversion, "Session", kept)
+    with pytest.raises(ModelError, match="damaged"):
+        conversion.Converter(RunDir.open(run), ExportOptions(), tmp_path)
+    assert [session.pid for session in sessions] == [None]
 
 
 def test_the_real_process(run: Path, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from edge_runtime.manifest import PreprocessSpec, artifact_name
 from edge_runtime.opening import open_backend
 from edge_runtime.preprocess import preprocess
 from edge_runtime.rundir import RunDir, read_split
+from exporter import conversion
 from exporter.conversion import Converter
+from exporter.convert_worker import Worker
 from exporter.formats.job import Judging
 from exporter.options import ExportOptions, parse_drop
 from exporter.package import export_bundle
@@ -53,6 +55,21 @@ def photos(run: Path) -> Photos:
 
 def ladder(float32: bytes, photos: Photos, rule: Rule | None = None) -> Ladder:
     return Ladder(float32, photos, rule or Rule(1.0, 0.0), "uint8")
+
+
+class InThisProcess:
+    """A stand-in for the session with the converting process, whose start takes as long as this."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self._worker = Worker()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer, with nothing but JSON going in and out."""
+        answer = self._worker.answer(json.loads(json.dumps(request)))
+        return dict(json.loads(json.dumps(answer)))
 
 
 def never() -> bytes:
@@ -175,11 +192,13 @@ def test_options_hold_for_the_ladder_too(
     run: Path,
     photos: Photos,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     options: ExportOptions,
     shape: list[int],
     dtype: type,
 ) -> None:
     """The file runs, and answers like the network on most photos, through edge_runtime."""
+    monkeypatch.setattr(conversion, "Session", InThisProcess)
     calibration, judging = tmp_path / "calibration.npy", tmp_path / "judging.npy"
     np.save(calibration, photos.calibration)
     np.save(judging, photos.judging)

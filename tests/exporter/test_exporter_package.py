@@ -115,6 +115,7 @@ def with_split(run: Path, rows: list[SplitRow]) -> Path:
     return run
 
 
+@pytest.mark.usefixtures("instant")
 def test_missing_photo(own_run: Path, tmp_path: Path) -> None:
     rows = RunDir.open(own_run).split()
     gone = [replace(row, path=row.path + ".gone") for row in rows]

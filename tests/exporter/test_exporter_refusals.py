@@ -173,7 +173,7 @@ def test_a_signal_in_the_middle(
         assert len(list(out.parent.iterdir())) == 3  # the bundle, the next one, and its lock
         number = getattr(signal, sent)
         os.killpg(command.pid, number) if group else command.send_signal(number)
-        stdout, stderr = command.communicate(timeout=20)
+        stdout, stderr = command.communicate(timeout=120)
     assert (command.returncode, stdout) == (code, "")
     assert (stderr.splitlines() or [""])[-1] == said or sent == "SIGKILL"
     assert eventually(lambda: not alive(child))
@@ -182,7 +182,7 @@ def test_a_signal_in_the_middle(
     assert left == ["out"] or (sent == "SIGKILL" and left[-1] == "out")
 
 
-def eventually(found: Callable[[], Any], seconds: float = 30.0) -> Any:
+def eventually(found: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Wait until something is true, and give it."""
     end = time.monotonic() + seconds
     while not (result := found()):

@@ -261,7 +261,7 @@ def test_two_processes_train_as_one(data: Path, alone_on_jax: Path, tmp_path: Pa
         TMPDIR=str(temporary),
     ) as running:
         for process in running:
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=300)
             assert (process.returncode, output) == (0, ""), errors[-3000:]
     check_same(tmp_path / "run", "multi-worker", alone_on_jax)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "temporary"]
@@ -273,14 +273,14 @@ def test_after_a_process_died_all_go_on(data: Path, alone_on_jax: Path, tmp_path
     """Process 0 notices at once, keeps what it has, and hands it to the others in the end."""
     out, own = tmp_path / "run", ("multi-worker", 1, "jax", weights_of(alone_on_jax))
     with workers(command("fit", data, out, *own), command("die", data, out, *own)) as running:
-        errors = running[0].communicate(timeout=120)[1]
-        assert (running[0].returncode, running[1].wait(timeout=10)) == (6, -9), errors[-3000:]
+        errors = running[0].communicate(timeout=300)[1]
+        assert (running[0].returncode, running[1].wait(timeout=120)) == (6, -9), errors[-3000:]
     assert "Another process of this training has ended" in errors
     assert not out.exists()
     again = [command("resume", data, out, *own)] * 2
     with workers(*again) as running:
         for process in running:
-            errors = process.communicate(timeout=120)[1]
+            errors = process.communicate(timeout=300)[1]
             assert process.returncode == 0, errors[-3000:]
     check_same(out, "multi-worker", alone_on_jax)
 

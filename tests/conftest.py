@@ -10,6 +10,7 @@ the exporter in one, since they share the export that costs the most.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ _COLORS = {"blue": (40, 60, 210), "green": (50, 190, 60), "red": (210, 50, 40)}
 
 # What takes long comes first, so that the processes end at about the same time.
 _LONG_FIRST = ("exporter/", "test_end_to_end.py", "trainer/")
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and let children hear it: a shell's background jobs are deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,6 +24,9 @@ _log = logging.getLogger("edge_runtime")
 INTERVAL = 0.5
 _RARELY = 50
 
+#: Seconds between two looks at most, though a look may take long while the board is busy.
+_LONGEST = 10.0
+
 #: A file is complete when its size and time have not changed for so many seconds; an empty one is
 #: given longer, because whoever writes it has not begun.
 SETTLE = 1.0
@@ -102,7 +105,7 @@ class Watch:
             if ready:
                 yield ready
             else:
-                sleep(max(INTERVAL, _RARELY * took))
+                sleep(max(INTERVAL, min(_RARELY * took, _LONGEST)))
 
     def _states(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         self._notice_gone()

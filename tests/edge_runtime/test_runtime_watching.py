@@ -178,7 +178,7 @@ def test_watching_for_real(
     paint(folder / "a.png", COLORS["red"])
     (folder / "bad.jpg").write_text("no photo")
     end = time.monotonic() + 120
-    while out.read_text().count("\r\n") < 3 and time.monotonic() < end:
+    while out.read_bytes().count(b"\r\n") < 3 and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(number)
     _, said = process.communicate(timeout=120)

@@ -148,7 +148,7 @@ class ModelInfo:
         if len(found) == 1:
             return found[0]
         if found:
-            numbers = " or ".join(f"#{index}" for index in found)
+            numbers = " or ".join(f"'#{index}'" for index in found)
             raise UsageError(f"{len(found)} classes are called {name!r}. Say {numbers}.")
         number = name.removeprefix("#")
         if number.isdecimal():

@@ -6,6 +6,8 @@ more memory than the decoded photo itself: for 12 megapixels two pictures of 36 
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from .manifest import PreprocessSpec
 from .preprocess import Photo, Roi, load_upright, visible_box
 
 __all__ = ["Explanation", "blend", "colorize", "draw_overlay", "normalize", "save_overlay"]
+
+_log = logging.getLogger("edge_runtime")
 
 #: Smaller photos are enlarged by a whole factor to this many pixels on the longer side: a heat
 #: map on a thumbnail cannot be read.
@@ -188,10 +192,21 @@ def save_overlay(
         ImageError: The photo cannot be read.
     """
     check_picture_name(file)
+    _warn_of_one_place(explanation.heatmap.shape)
     picture = draw_overlay(
         load_upright(photo), explanation, spec, roi=roi, caption=caption, colormap=colormap
     )
     save_picture(picture, file, overwrite)
+
+
+@functools.cache
+def _warn_of_one_place(shape: tuple[int, int]) -> None:
+    """Once a process: the whole photo in one colour looks like a fault."""
+    if max(shape) == 1:
+        _log.warning(
+            "the network's last feature map is 1 x 1, so the heat map is one colour: it takes too "
+            "few pixels to tell where it looked. Train it with a larger --image-size."
+        )
 
 
 def check_picture_name(file: str | os.PathLike[str]) -> None:

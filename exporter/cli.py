@@ -207,10 +207,16 @@ def verify(bundle: str, data: str | None, out: str | None, overwrite: bool, as_j
     exit code 4; a figure that changed within its threshold is reported. Other photos in class
     folders below DIR give accuracy figures.
     """
+    from .report import check_table
     from .verify import print_verification, verify_bundle, write_verification
 
+    if not as_json:
+        check_table()  # before the long work
     if out is not None:
+        from .page import check_page
+
         refuse_existing(out, overwrite)
+        check_page()
     found = verify_bundle(bundle, data)
     if out is not None:
         write_verification(found, out, overwrite)

@@ -76,13 +76,18 @@ def write_page(page: Page, file: Path, overwrite: bool = True) -> None:
     pages.write(render(page), file, overwrite)
 
 
+def check_page() -> None:
+    """Raise MissingComponent unless a page can be made."""
+    _environment()
+
+
 def render(page: Page) -> str:
     """The page as text.
 
     Raises:
         MissingComponent: Jinja is not installed.
     """
-    environment = pages.environment(_TEMPLATES, "export", "write parity.html")
+    environment = _environment()
     environment.filters |= {
         "tiny": lambda value: _or_dash(value, lambda v: f"{v:.1e}" if v < 1e-3 else f"{v:.4f}"),
         "size": lambda value: _or_dash(value, lambda v: f"{v / 1e6:.1f} MB"),
@@ -201,3 +206,7 @@ def _or_dash(value: Any, text: Any) -> str:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _environment() -> Any:
+    return pages.environment(_TEMPLATES, "verify", "write the page")

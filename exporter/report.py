@@ -210,6 +210,14 @@ def _print_serving(serving: Mapping[str, Any]) -> None:
         click.echo(f"  {row['server']}/{row['name']}: {verdict(row)}{figures}")
 
 
+def check_table() -> None:
+    """Raise MissingComponent unless a table can be printed."""
+    try:
+        import rich  # noqa: F401  # loaded where it prints
+    except ImportError as error:
+        raise missing_package("rich", "verify", "print the table (or use --json)") from error
+
+
 def print_rows(
     reference: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], default: str | None
 ) -> None:
@@ -218,12 +226,11 @@ def print_rows(
     Raises:
         MissingComponent: rich is not installed.
     """
-    try:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError as error:
-        raise missing_package("rich", "export", "print the table") from error
+    check_table()
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("format", no_wrap=True)
     for name in ("MB", "max diff", "agree", "95 %", "accuracy", "p", "ECE %", "heat"):

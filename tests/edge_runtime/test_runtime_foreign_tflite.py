@@ -212,7 +212,7 @@ def test_labels_as_people_save_them(bare: SimpleNamespace, tmp_path: Path) -> No
     classifier = Classifier.open(doubled)
     answer = classifier.classify(photo("green"))
     assert (answer.label, answer.index) == ("red", 2)
-    with pytest.raises(UsageError, match="#1 or #2"):
+    with pytest.raises(UsageError, match="'#1' or '#2'"):
         classifier.explain(photo("green"), "red")
 
 

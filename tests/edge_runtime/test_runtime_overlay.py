@@ -15,6 +15,7 @@ from edge_runtime.heat.colormaps import COLORMAPS, colorize, table
 from edge_runtime.heat.lettering import drawable, font, wrap
 from edge_runtime.heatmap import (
     Explanation,
+    _warn_of_one_place,
     blend,
     draw_overlay,
     normalize,
@@ -238,3 +239,11 @@ def test_memory_of_a_large_photo() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6
+
+
+def test_a_map_of_one_place_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The whole photo in one colour looks like a fault."""
+    _warn_of_one_place.cache_clear()
+    for name in ("a.png", "b.png"):
+        save_overlay(grey(40, 30), explained(np.ones((1, 1))), CROP, tmp_path / name)
+    assert [r.levelname for r in caplog.records] == ["WARNING"] and "1 x 1" in caplog.text

@@ -111,6 +111,23 @@ def test_exit_codes_of_bad_arguments(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("package", "more"), [("rich", []), ("jinja2", ["--out", "verified.html"])]
+)
+def test_verify_names_its_extra_before_the_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+    more: list[str],
+) -> None:
+    """Of what prints its result; the extra brings no TensorFlow to a board."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.chdir(tmp_path)
+    assert edge_export("verify", "none", *more) == 5
+    assert "edge-classify[verify]" in capsys.readouterr().err
+
+
 def test_help_has_an_example_and_the_librarys_defaults() -> None:
     """The options and :class:`ExportOptions` are the same."""
     from exporter.options import OPSETS, ExportOptions

@@ -149,5 +149,11 @@ def _form(output: str | None, as_json: bool, out: str | None) -> str:
     if output is None and out is not None:
         from ..output import BY_EXTENSION
 
-        return BY_EXTENSION.get(os.path.splitext(out)[1].lower(), "text")
+        extension = os.path.splitext(out)[1].lower()
+        if extension in (".xls", ".xlsx", ".ods", ".parquet", ".tsv", ".html", ".xml"):
+            raise UsageError(
+                f"--out {out}: {extension} files are not written; .csv, .jsonl and .txt are. Name "
+                "one of those, or say what to write with --output."
+            )
+        return BY_EXTENSION.get(extension, "text")
     return output or "text"

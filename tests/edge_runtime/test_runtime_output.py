@@ -178,6 +178,17 @@ def test_out(
     )
 
 
+def test_out_of_a_kind_that_is_not_written(
+    color_models: ColorModels, photo: Path, tmp_path: Path
+) -> None:
+    """Text under the name of a spreadsheet would open nowhere; said so, it is the user's choice."""
+    out = tmp_path / "out.xlsx"
+    result = run("image", "--model", color_models.tflite, photo, "--out", out)
+    assert result.exit_code == 2 and ".csv" in result.stderr and not out.exists()
+    result = run("image", "--model", color_models.tflite, photo, "--out", out, "--output", "csv")
+    assert result.exit_code == 0 and out.read_text().startswith("path,")
+
+
 def test_out_is_written_though_a_photo_fails(
     color_models: ColorModels, photo: Path, tmp_path: Path
 ) -> None:

@@ -97,7 +97,7 @@ def test_labels_that_do_not_fit(labels: tuple, classes: int) -> None:
 def test_name_of_two_classes() -> None:
     """ImageNet has a crane that flies and one that lifts."""
     info = ModelInfo(("crane", "heron", "crane"), PreprocessSpec(4, 4))
-    with pytest.raises(UsageError, match="#0 or #2"):
+    with pytest.raises(UsageError, match="'#0' or '#2'"):
         info.class_index("crane")
     assert info.class_index("#2") == 2 and info.class_index("heron") == 1
     for wrong in ("#3", "#", "#-1", "#x", "stork"):

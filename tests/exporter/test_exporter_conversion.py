@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.child import Session
+from edge_runtime.child.asking import Session
 from edge_runtime.errors import DataError, ModelError, SystemFailure, UsageError
 from edge_runtime.rundir import RunDir, write_split
 from exporter import conversion
@@ -95,7 +95,7 @@ def test_a_model_that_does_not_open_leaves_no_process(
 ) -> None:
     """It would keep TensorFlow in memory for as long as the caller lives."""
     code = (
-        "from edge_runtime.child import serve_session\n"
+        "from edge_runtime.child.answering import serve_session\n"
         "from edge_runtime.errors import ModelError\n"
         "def work(request): raise ModelError('damaged')\n"
         "serve_session(work)\n"

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError, UsageError
 from ..files import refuse_existing, system_failures
+from ..photos.file import read_photo
 from ..photos.finding import PhotosIn
-from ..sorting.moving import numbered
+from ..sorting.moving import numbered, shortened
 
 if TYPE_CHECKING:
     from ..heatmap import Explanation
     from .contact_sheet import Cell
     from .explain import Explainer
-
-#: Bytes of a name that leave room for an ending and a number: file systems allow 255.
-_LONGEST = 230
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -193,19 +191,16 @@ class Drawing:
 def _content(photo: str) -> bytes:
     """As bytes: what is wrong with its name was warned of when the pixels were read."""
     try:
-        with open(photo, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        raise ImageError(f"{photo}: {error.strerror or error}.") from error
+        return read_photo(photo)[0]
+    except ImageError as error:
+        raise ImageError(f"{photo}: {error}") from error
 
 
 def _stem(photo: str, name: str | None) -> str:
     stem = Path(photo).stem
     if name is not None:
         stem += "-" + "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-    while len(os.fsencode(stem)) > _LONGEST:
-        stem = stem[:-1]
-    return stem
+    return shortened(stem)
 
 
 def _unused(stem: str, taken: set[str]) -> str:

@@ -8,23 +8,14 @@ from typing import TYPE_CHECKING
 from ..errors import ImageError, ModelError
 from ..files import refuse_existing, system_failures
 from ..heatmap import save_overlay
-from ..sorting.moving import numbered
+from ..photos.file import read_photo
+from ..sorting.moving import numbered, shortened
 
 if TYPE_CHECKING:
     from ..manifest import PreprocessSpec
     from ..photos.finding import Found
     from ..prediction import Prediction
     from ..preprocess import Roi
-
-
-#: Bytes of a name that leave room for an ending and a number: file systems allow 255.
-_LONGEST = 230
-
-
-def _cut(name: str) -> str:
-    while len(os.fsencode(name)) > _LONGEST:
-        name = name[:-1]
-    return name
 
 
 class Overlays:
@@ -71,12 +62,11 @@ class Overlays:
         if explanation is None:
             raise ModelError("--heatmap: this model gives no heat map.")
         try:
-            with open(found.path, "rb") as stream:  # as bytes: what was warned of is not repeated
-                photo = stream.read()
-        except OSError as error:
+            photo, _ = read_photo(found.path)  # as bytes: what was warned of is not repeated
+        except ImageError as error:
             raise ImageError(f"{found.path}: vanished before its heat map was drawn.") from error
         folder, name = os.path.split(found.below)
-        target = self._free(os.path.join(self._folder, folder, f"{_cut(name)}.heatmap.jpg"))
+        target = self._free(os.path.join(self._folder, folder, f"{shortened(name)}.heatmap.jpg"))
         with system_failures(target):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             save_overlay(photo, explanation, self._spec, target, roi=self._roi, overwrite=True)

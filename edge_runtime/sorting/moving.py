@@ -131,6 +131,17 @@ def sync_folder(folder: str) -> None:
             os.close(handle)
 
 
+#: Bytes of a name that leave room for an ending and a number: file systems allow 255.
+_LONGEST = 230
+
+
+def shortened(name: str) -> str:
+    """A name that an ending and a number can be put behind, cut where it is too long for that."""
+    while len(os.fsencode(name)) > _LONGEST:
+        name = name[:-1]
+    return name
+
+
 def numbered(path: str) -> Iterator[str]:
     """The path, then with numbers in front of its extension: ``a.jpg``, ``a-2.jpg``, ..."""
     yield path

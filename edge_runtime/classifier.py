@@ -180,16 +180,16 @@ class Classifier:
             UsageError: The classifier was closed, or ``roi`` is no such part.
             ModelError: An explanation is wanted and the model holds no heat map.
         """
-        decoded = self._decode(photo, roi, explain)
+        decoded = self.decode(photo, roi, explain)
         if decoded.error is not None:
             raise decoded.error
-        return self._answer([decoded], k, explain)[0]
+        return self.answer([decoded], k, explain)[0]
 
     def try_classify(
         self, photo: Photo, k: int = 5, *, roi: Roi | None = None, explain: bool = False
     ) -> Prediction:
         """:meth:`classify`, with a photo that cannot be read as a Prediction with ``error``."""
-        return self._answer([self._decode(photo, roi, explain)], k, explain)[0]
+        return self.answer([self.decode(photo, roi, explain)], k, explain)[0]
 
     def classify_many(
         self,
@@ -228,8 +228,8 @@ class Classifier:
             raise UsageError(f"workers {workers}: expected 0 or more threads.")
         return classify_in_order(
             photos,
-            decode=lambda photo: self._decode(photo, roi, explain),
-            answer=lambda group: self._answer(group, k, explain),
+            decode=lambda photo: self.decode(photo, roi, explain),
+            answer=lambda group: self.answer(group, k, explain),
             size=run_size(self.backend, batch, explain),
             wait=batch is not None,
             workers=workers,
@@ -248,7 +248,7 @@ class Classifier:
         """
         tensor = self.backend.prepare(pixels)
         decoded = Decoded(path, tensor, time.perf_counter() - start)
-        return self._answer([decoded], k, explain=False)[0]
+        return self.answer([decoded], k, explain=False)[0]
 
     def explain(self, photo: Photo, class_name: str | None = None) -> Explanation:
         """Where the network looked; needs no more than classifying does.
@@ -285,12 +285,28 @@ class Classifier:
             score=float(scores[index]),
         )
 
-    def _decode(self, photo: Photo, roi: Roi | None, explain: bool) -> Decoded:
+    def decode(self, photo: Photo, roi: Roi | None = None, explain: bool = False) -> Decoded:
+        """The first half of :meth:`classify`: from a photo to a tensor, on any thread.
+
+        Args:
+            photo: As for :meth:`classify`.
+            roi: The part of the photo that is looked at.
+            explain: Whether :meth:`answer` will be asked for the ``explanation``.
+
+        Returns:
+            What :meth:`answer` takes; of a photo that cannot be read, its ``error``.
+        """
         first, self._first = self._first, None
         return decode(photo, self.backend, self.info.preprocess, roi, explain, first)
 
-    def _answer(self, group: list[Decoded], k: int, explain: bool) -> list[Prediction]:
-        """The answers to photos, which share a run of the model unless maps are wanted."""
+    def answer(self, group: list[Decoded], k: int = 5, explain: bool = False) -> list[Prediction]:
+        """The second half: the answers to photos, which share a run unless maps are wanted.
+
+        Args:
+            group: What :meth:`decode` gave, with the same ``explain``.
+            k: How many of the best classes ``top`` lists.
+            explain: Whether answers carry their ``explanation``.
+        """
         with self._interpreter:
             backend = self.backend
             start = time.perf_counter()

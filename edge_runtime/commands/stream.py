@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import EdgeCommand, Terminated, json_option, print_json
+from ..console import EdgeCommand, Terminated
 from .options import model_options
+from .stream_options.collect import collect_options
+from .stream_options.loop import loop_options
+from .stream_options.outputs import output_options
+from .stream_options.preview import preview_options
+from .stream_options.source import source_options
 
 if TYPE_CHECKING:
     from ..engine import Engine
     from ..settings import ModelSettings
+    from .stream_options.collect import CollectChoice
+    from .stream_options.loop import LoopChoice
+    from .stream_options.outputs import OutputChoice
+    from .stream_options.preview import PreviewChoice
+    from .stream_options.source import SourceChoice
 
 _log = logging.getLogger("edge_runtime")
 
@@ -22,25 +32,21 @@ _log = logging.getLogger("edge_runtime")
     example="edge-classify stream --model bundle --source 0 --max-frames 100 --json",
 )
 @model_options
-@click.option(
-    "--source", required=True, metavar="SOURCE", help="Camera number, video file, or stream URL."
-)
-@click.option("--max-frames", type=click.IntRange(1), help="Stop after so many results.")
-@click.option(
-    "--top-k", type=click.IntRange(1), default=5, show_default=True, help="Classes listed."
-)
-@click.option("--window", is_flag=True, help="Show the frames (needs the extra `window`).")
-@json_option("Print one JSON object a frame (JSON Lines) on stdout, and nothing else there.")
+@source_options
+@loop_options
+@output_options
+@preview_options
+@collect_options
 def stream(
     model: str,
     fmt: str | None,
     engine: Engine,
     settings: ModelSettings | None,
-    source: str,
-    max_frames: int | None,
-    top_k: int,
-    window: bool,
-    as_json: bool,
+    source: SourceChoice,
+    loop: LoopChoice,
+    output: OutputChoice,
+    preview: PreviewChoice,
+    collect: CollectChoice,
 ) -> None:
     """Classify a camera, a stream or a video file.
 
@@ -48,30 +54,29 @@ def stream(
     with exit code 0.
     """
     from ..classifier import Classifier
-    from ..output.text import format_answer
-    from ..sources import FrameSource
-    from ..stream import Window, classify_frames
+    from ..stream.loop import Loop
+    from ..stream.outputs.base import Outlet
+    from ..stream.status import Status
+    from ..stream.steady import Smoothing, SteadyLabel
 
+    parsed, source_settings = source.parse()
     classifier = Classifier.open(model, fmt, engine=engine, settings=settings, probe=True)
-    view = Window() if window else None
-    count = 0
+    live = parsed.live or source_settings.realtime
+    status = Status(parsed.name, model)
+    outlets: list[Outlet] = []
+    steady = SteadyLabel(Smoothing(), classifier.info, classifier.info.output.unknown_threshold)
     try:
-        with FrameSource(source) as frames:
-            threshold = classifier.info.output.unknown_threshold
-            for result in classify_frames(classifier, frames, max_frames, top_k):
-                count += 1
-                if as_json:
-                    print_json(result.to_dict())
-                else:
-                    click.echo(
-                        f"frame {result.frame.number}: {format_answer(result.prediction, threshold)}"
-                        f"  age {result.age_ms:.0f} ms"
-                    )
-                if view is not None and not view.show(result):
-                    break
-            _log.info("%d frames classified, %d skipped.", count, frames.dropped)
+        for choice in (output, preview, collect):
+            outlets += [Outlet(o, status, live) for o in choice.open(classifier, status, live)]
+        run = Loop(classifier, parsed, source_settings, loop.settings(), steady, outlets, status)
+        for _ in run.run():
+            pass
     except (KeyboardInterrupt, Terminated):
-        _log.info("stopped after %d frames.", count)
+        _log.info("stopped.")
     finally:
-        if view is not None:
-            view.close()
+        for outlet in outlets:
+            outlet.close()
+        counts = status.snapshot()
+        _log.info(
+            "%d frames classified, %d skipped.", counts.get("results", 0), counts.get("dropped", 0)
+        )

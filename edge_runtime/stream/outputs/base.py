@@ -1,0 +1,163 @@
+"""The contract of an output, and the thread that keeps a slow one away from the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ...errors import EdgeError, first_line, system_failure
+from ..results import Event, FrameResult
+from ..status import Status
+
+_log = logging.getLogger("edge_runtime")
+
+#: Seconds that an output has at the end for what waits in its queue.
+_FAREWELL = 5.0
+
+#: Seconds between two warnings of one output.
+_QUIET = 30.0
+
+
+class Output:
+    """Told of results and events, from one thread of its own; override what is needed.
+
+    What a method raises is counted and logged, now and then, and does not stop the stream, unless
+    :attr:`vital`.
+
+    Attributes:
+        name: For messages and metrics, such as ``csv``.
+        wants_results: Whether it is told of every frame, not only of events. May change.
+        wants_heatmaps: Whether results shall carry their ``explanation``. May change.
+        capacity: What may wait in its queue; then the oldest is dropped and counted.
+        lossless: Whether, with a source that is not live, the loop waits for it instead.
+        vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
+    """
+
+    name = "output"
+    wants_results = True
+    wants_heatmaps = False
+    capacity = 8
+    lossless = False
+    vital = False
+
+    def result(self, result: FrameResult) -> None:
+        """One frame was answered."""
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+
+    def close(self) -> None:
+        """Finish what is written; called once, on the same thread, after the last message."""
+
+
+class Listener(Output):
+    """Hands events to a function."""
+
+    name = "listener"
+    wants_results = False
+
+    def __init__(self, notify: Callable[[Event], None]) -> None:
+        """Remember whom to tell."""
+        self._notify = notify
+
+    def event(self, event: Event) -> None:
+        """Pass it on."""
+        self._notify(event)
+
+
+class Outlet:
+    """The queue in front of an output, and its thread."""
+
+    def __init__(self, output: Output, status: Status, live: bool = True) -> None:
+        """Start the thread.
+
+        Args:
+            output: Used by that thread alone from now on, but for its attributes.
+            status: Where drops and failures are counted.
+            live: Whether the source is live; else ``lossless`` outputs hold the loop back.
+        """
+        self.output = output
+        self.failure: BaseException | None = None  #: of a vital output; the loop raises it
+        self._status, self._waits = status, output.lossless and not live
+        self._queue: deque[FrameResult | Event] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._warned = float("-inf")
+        self._thread = threading.Thread(target=self._work, name=f"out-{output.name}", daemon=True)
+        self._thread.start()
+
+    def result(self, result: FrameResult) -> None:
+        """Queue a result; drops the oldest one if the output is too slow."""
+        if self.output.wants_results:
+            self._put(result)
+
+    def event(self, event: Event) -> None:
+        """Queue an event; results make room for it."""
+        self._put(event)
+
+    def close(self) -> bool:
+        """Let it finish, for a few seconds; whether it did."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(_FAREWELL)
+        return not self._thread.is_alive()
+
+    def _put(self, item: FrameResult | Event) -> None:
+        with self._changed:
+            if self._waits and self.failure is None:
+                self._changed.wait_for(
+                    lambda: len(self._queue) < self.output.capacity or self.failure is not None
+                )
+            elif len(self._queue) >= self.output.capacity:
+                self._make_room()
+            self._queue.append(item)
+            self._changed.notify_all()
+
+    def _make_room(self) -> None:
+        """Drop the oldest result, or the oldest event where only events wait."""
+        for place, waiting in enumerate(self._queue):
+            if isinstance(waiting, FrameResult):
+                del self._queue[place]
+                break
+        else:
+            self._queue.popleft()
+        self._status.dropped_by(self.output.name)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                if not self._queue:
+                    break
+                item = self._queue.popleft()
+                self._changed.notify_all()
+            self._tell(self.output.event if isinstance(item, Event) else self.output.result, item)
+        self._tell(lambda _: self.output.close(), None)
+
+    def _tell(self, method: Callable[..., None], item: object) -> None:
+        try:
+            method(item)
+        except Exception as error:  # an output's failure is not the stream's
+            if self.output.vital:
+                with self._changed:
+                    self.failure = self.failure or error
+                    self._changed.notify_all()
+                return
+            self._status.count(f"failed_{self.output.name}")
+            now = time.monotonic()
+            if now - self._warned > _QUIET:
+                self._warned = now
+                _log.warning("%s: %s", self.output.name, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    with contextlib.suppress(Exception):
+        failure = error if isinstance(error, EdgeError) else system_failure(error)
+        if failure is not None:
+            return str(failure)
+    return f"{type(error).__name__}: {first_line(error)}"

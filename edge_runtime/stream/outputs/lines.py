@@ -1,0 +1,56 @@
+"""A readable line, or a JSON object, on standard output."""
+
+from __future__ import annotations
+
+import json
+
+from ...output.plain import visible
+from ...output.sink import to_stdout
+from ...output.text import format_answer
+from ..results import Event, FrameResult
+from .base import Output
+
+#: What is printed: answers of frames, what happened, or both.
+PRINTED = ("frames", "events", "all")
+
+
+class Lines(Output):
+    """Writes to standard output."""
+
+    name = "stdout"
+    lossless = True
+    vital = True
+    capacity = 64
+
+    def __init__(self, as_json: bool, printed: str, threshold: float | None) -> None:
+        """Choose the form.
+
+        Args:
+            as_json: Whether lines are JSON objects.
+            printed: One of :data:`PRINTED`.
+            threshold: Of "unknown", to be named.
+        """
+        self._as_json, self._threshold = as_json, threshold
+        self.wants_results = printed != "events"
+        self._events = printed != "frames"
+
+    def result(self, result: FrameResult) -> None:
+        """One line a frame."""
+        if self._as_json:
+            self._write(json.dumps(result.to_dict()))
+            return
+        answer = format_answer(result.prediction, self._threshold)
+        self._write(f"frame {result.frame.number}: {answer}  age {result.age_ms:.0f} ms")
+
+    def event(self, event: Event) -> None:
+        """One line an event."""
+        if not self._events:
+            return
+        if self._as_json:
+            self._write(json.dumps(event.to_dict()))
+            return
+        said = ", ".join(f"{key} {value}" for key, value in event.data.items())
+        self._write(f"{event.kind}: {said}")
+
+    def _write(self, text: str) -> None:
+        to_stdout(f"{visible(text)}\n")

@@ -1,0 +1,108 @@
+"""What a stream tells: the answer for a frame, and what happened."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..prediction import Prediction
+from ..sources.base import Frame
+
+
+@dataclass(frozen=True)
+class Steady:
+    """The label that stands, after smoothing and hysteresis.
+
+    Attributes:
+        label: Class name; None while nothing is decided yet, and while it is unknown.
+        index: Its class index, or None.
+        unknown: Whether the state is "unknown": no class is certain enough.
+        score: Smoothed score of ``label`` (of the best class while unknown), 0..1.
+        since: Seconds since the epoch at which the frame arrived that began this state.
+        frame: Number of that frame.
+        changed: Whether this very frame changed the state.
+    """
+
+    label: str | None
+    index: int | None
+    unknown: bool
+    score: float
+    since: float
+    frame: int
+    changed: bool = False
+
+    @property
+    def state(self) -> str | None:
+        """The label, ``"unknown"``, or None while nothing is decided yet."""
+        return "unknown" if self.unknown else self.label
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "label": self.label,
+            "index": self.index,
+            "unknown": self.unknown,
+            "score": round(self.score, 6),
+            "since": iso_time(self.since),
+            "frame": self.frame,
+        }
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """The answer for one frame.
+
+    Attributes:
+        prediction: As for a photo; ``path`` is the source, or the file of a picture. Its ``ms``
+            are ``decode``, ``preprocess``, ``infer``, ``postprocess`` and their ``total``.
+            ``explanation`` is set while somebody asks for heat maps.
+        frame: The frame that was classified.
+        age_ms: Its age in milliseconds when inference started.
+        steady: The label that stands after this frame; None without smoothing.
+    """
+
+    prediction: Prediction
+    frame: Frame
+    age_ms: float
+    steady: Steady | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that ``--json`` prints."""
+        extra = {
+            "frame": self.frame.number,
+            "time": iso_time(self.frame.time),
+            "seconds": self.frame.seconds,
+            "age_ms": round(self.age_ms, 3),
+            "steady": None if self.steady is None else self.steady.to_dict(),
+        }
+        return self.prediction.to_dict() | extra
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, to be told to whoever listens.
+
+    Attributes:
+        kind: ``label`` (the steady label changed), ``source`` (opened, lost, stalled, ended),
+            ``reload`` (the model was loaded anew, or could not be) or ``stop``.
+        data: JSON values that say more; see docs/json.md for each kind.
+        time: Seconds since the epoch.
+        result: The frame that caused it, with its picture; None where none did.
+    """
+
+    kind: str
+    data: dict[str, Any]
+    time: float = field(default_factory=time.time)
+    result: FrameResult | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that outputs write."""
+        return {"event": self.kind, "time": iso_time(self.time), **self.data}
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339 writes a time, in UTC, to the millisecond."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds")

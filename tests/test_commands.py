@@ -11,7 +11,11 @@ from click.testing import CliRunner
 
 from edge_runtime import __version__
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = "".join(
+    page.read_text(encoding="utf-8")
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+)
 
 GROUPS = {
     "edge-train": "trainer.cli",
@@ -47,7 +51,7 @@ def test_help_example_and_readme(name: str, command: click.Command) -> None:
     assert result.exit_code == 0
     assert command.help, "a command says what it does"
     assert f"{name} " in result.stdout.partition("Example")[2], "with an example"
-    assert name in README, "and the README shows it"
+    assert name in PAGES, "and the README or a page of docs/ shows it"
     for parameter in command.params:
         assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None)
     options = {option for parameter in command.params for option in parameter.opts}

@@ -89,13 +89,12 @@ def test_examples_of_the_docstrings() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_examples_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("### From Python\n")[2].partition("\n#")[0]
-    lines = [line for line in section.splitlines() if line.startswith("    ") or not line.strip()]
+def test_examples_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("    ") or not line.strip()]
     code = textwrap.dedent("\n".join(lines))
-    assert code.count("Classifier.open(") == 3, "the section that this test is for"
-    exec(compile(code, "README.md", "exec"), {})
+    assert code.count("Classifier.open(") == 3, "the page that this test is for"
+    exec(compile(code, "python.md", "exec"), {})
     out = capsys.readouterr().out.splitlines()
     label, score, unknown, _ = out[0].split(" ", 3)
     assert (label, unknown) == ("red", "None") and float(score) > 0.999

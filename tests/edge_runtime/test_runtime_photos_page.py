@@ -1,4 +1,4 @@
-"""The README's examples for many photos run as they are typed."""
+"""The page's examples for many photos run as they are typed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_examples(color_models: ColorModels, tmp_path: Path) -> None:
     """One after the other in a folder that holds what they name; the watching one only starts."""
-    section = (ROOT / "README.md").read_text().split("#### Many photos\n")[1].split("####")[0]
+    section = (
+        (ROOT / "docs" / "photos.md").read_text().split("## Many photos\n")[1].split("\n## ")[0]
+    )
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     commands = [line for line in lines if "edge-classify" in line]
     assert len(commands) == 8

@@ -23,7 +23,7 @@ WORKERS ?= 2
 PI_BUNDLE = $(if $(filter file,$(origin BUNDLE)),$(or $(wildcard $(BUNDLE)),demo/bundle),$(BUNDLE))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-pi train export classify bench lint clean wheel
+.PHONY: help venv demo test test-slow test-pi perf train export classify bench lint clean wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(VENV)/.dev ## run the tests
 
 test-slow: $(VENV)/.slow ## run the long tests, on real photos where they are (see CONTRIBUTING.md)
 	$(BIN)/python -m pytest -m 'slow' $(ARGS)
+
+perf: $(VENV)/.all ## compare with other programs, hours; writes benchmarks/perf/RESULTS.md (ARGS="--list")
+	$(BIN)/python -m benchmarks.perf.suite $(ARGS)
 
 test-pi: $(VENV)/.dev ## try the wheel on emulated Raspberry Pis, as root: make test-pi [BUNDLE='bundle other'] [PI_TOOLS=dir]
 	test '$(PI_BUNDLE)' != demo/bundle || test -e demo/bundle || $(MAKE) demo

@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from .common import command, print_machine, shared_option, spread
+from .common import command, print_machine, record, shared_option, spread
 
 
 def plain(data: Path, weights: Path, seed: int, finetune: int) -> dict[str, Any]:
@@ -107,6 +107,10 @@ def main(
             for mine, peer in zip(results, peers, strict=True)
             if mine["head_seconds"]
         ]
+        record(f"preset {preset}: time of phase 1 over the plain recipe's", ratios)
+        for side, answers in (("ours", results), ("plain recipe", peers)):
+            percent = [100 * answer["test_accuracy"] for answer in answers]
+            record(f"preset {preset}: test accuracy, {side}", percent, "%")
         click.echo(f"{preset}: phase 1 takes {spread(ratios)} of the plain recipe's time")
         click.echo(
             f"  validation accuracy after the last epoch of phase 1: {_mean(r['head_val'] for r in results)}, "

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, shared_option, spread
+from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, record, shared_option, spread
 from benchmarks.perf.common import test_photos as find_test_photos
 from edge_runtime.backends.full_model import import_keras, import_tensorflow
 from edge_runtime.files import find_photos
@@ -52,6 +52,11 @@ def main(shared: Path, batch: int, size: int, rounds: int, pictures: Path | None
         pairs = [_pair(theirs, ours, photos, number % 2 == 1) for number in range(rounds)]
         ratios = [keras / own for keras, own in pairs]
         quickest.append(statistics.median(ratios))
+        record(
+            f"level {level}, {len(photos)} photos of {size} pixels: Keras's time over ours",
+            ratios,
+            least=1.0,
+        )
         medians = [1000 * statistics.median(column) for column in zip(*pairs, strict=True)]
         drawing = 1000 * _seconds(lambda: _draw(config, len(photos)))  # noqa: B023 - called here
         click.echo(

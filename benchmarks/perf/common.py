@@ -19,6 +19,9 @@ from edge_runtime.files import find_photos
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 
+#: Names the file that figures are added to, one JSON object a line.
+FIGURES_VARIABLE = "EDGE_PERF_FIGURES"
+
 #: What a script ends with when a check did not hold, as the four commands do.
 EXIT_CHECK_FAILED = 4
 
@@ -78,6 +81,40 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
     """Median, and smallest to largest."""
     middle = statistics.median(values)
     return f"{middle:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def record(
+    what: str,
+    values: Sequence[float],
+    unit: str = "x",
+    *,
+    least: float | None = None,
+    most: float | None = None,
+) -> None:
+    """Hand a figure to the suite, if it runs the script; see :mod:`benchmarks.perf.suite`.
+
+    Args:
+        what: What was compared, and with what.
+        values: Of each pair or round; the median is the figure, the others its spread.
+        unit: ``x`` for a ratio.
+        least: Limit from below, of the median.
+        most: Limit from above, of the median.
+    """
+    file = os.environ.get(FIGURES_VARIABLE)
+    if file is None:
+        return
+    figure = {
+        "what": what,
+        "median": statistics.median(values),
+        "low": min(values),
+        "high": max(values),
+        "count": len(values),
+        "unit": unit,
+        "least": least,
+        "most": most,
+    }
+    with open(file, "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(figure) + "\n")
 
 
 def print_machine() -> None:

@@ -32,6 +32,7 @@ from benchmarks.perf.common import (
     EXIT_CHECK_FAILED,
     command,
     print_machine,
+    record,
     shared_option,
     spread,
     test_photos,
@@ -76,13 +77,20 @@ def main(
     for fmt in formats.split(","):
         for threads in (1, 2):
             ours, alone = _turns(bundle, fmt, threads, paths, "tensors", rounds)
-            ratio = _print(f"{fmt}, {threads} threads, {len(paths)} photos", ours, alone, "alone")
+            ratio = _print(
+                f"`{fmt}`, {threads} threads, {len(paths)} photos",
+                ours,
+                alone,
+                "inference alone",
+                least if threads == 1 else None,
+            )
             failed |= threads == 1 and ratio < least
     with tempfile.TemporaryDirectory() as folder:
         camera = camera_like(Path(paths[0]), Path(folder), camera_photos)
         for fmt in formats.split(","):
             ours, plain = _turns(bundle, fmt, 1, camera, "plain", max(1, rounds // 2))
-            ratio = _print(f"{fmt}, 1 thread, {len(camera)} of 12 MP", ours, plain, "plain loop")
+            title = f"`{fmt}`, 1 thread, {len(camera)} photos of 12 megapixels"
+            ratio = _print(title, ours, plain, "plain loop", large)
             failed |= ratio < large
     if failed:
         raise SystemExit(EXIT_CHECK_FAILED)
@@ -190,13 +198,16 @@ def _clock(work: Callable[[Any], object], items: Sequence[Any]) -> list[float]:
     return times
 
 
-def _print(title: str, ours: Sequence[float], other: Sequence[float], name: str) -> float:
+def _print(
+    title: str, ours: Sequence[float], other: Sequence[float], name: str, least: float | None
+) -> float:
     """Print the figures of both sides; the median of the pairs' ratios."""
     ratios = [a / b for a, b in zip(ours, other, strict=True)]
     click.echo(
         f"{title}: edge-classify {spread(ours, 1)} photos/s, {name} {spread(other, 1)}, "
         f"ratio {spread(ratios)}"
     )
+    record(f"{title}: photos/s over {name}", ratios, least=least)
     return statistics.median(ratios)
 
 

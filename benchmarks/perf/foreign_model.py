@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, shared_option
+from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, record, shared_option
 from edge_runtime.classifier import Classifier
 from edge_runtime.files import find_photos
 
@@ -53,6 +53,7 @@ def main(model: str | None, photos: int, tolerance: float, shared: Path) -> None
     names = classifier.info.class_names
     right = compare(paths, ours, theirs, names, {} if model else known)
     difference = float(np.abs(ours - theirs).max())
+    record(f"largest difference of a score, {len(paths)} photos", [difference], "", most=tolerance)
     click.echo(f"largest difference of a score {difference:.2g}, at most {tolerance:g} is allowed")
     if not right or difference > tolerance:
         click.echo("NOT EQUAL")
@@ -76,7 +77,7 @@ def compare(
         names: Of the classes.
         known: Right answers, by path.
     """
-    right = True
+    right, equal = True, 0
     for path, own, other in zip(paths, ours, theirs, strict=True):
         label, answer = names[own.argmax()], names[other.argmax()]
         # Equal scores are no difference: each takes one of the two.
@@ -86,6 +87,8 @@ def compare(
             scores = f"edge-classify {label} {own.max():.4f}, MediaPipe {answer} {other.max():.4f}"
             click.echo(f"{os.path.basename(path)}: {scores}")
         right = right and same and label == wanted
+        equal += same and label == wanted
+    record("share of photos with the label of both", [equal / len(paths)], "", least=1.0)
     return right
 
 

@@ -35,6 +35,7 @@ import numpy as np
 from benchmarks.perf.common import (
     EXIT_CHECK_FAILED,
     print_machine,
+    record,
     shared_option,
     spread,
     test_photos,
@@ -213,6 +214,9 @@ def _report(found: dict[str, Measured], run: RunDir, photos: list[str]) -> list[
         )
         click.echo(f"{fmt}: ratio a photo {spread(measured.photo)}", err=True)
         limit = _CORRELATION[is_float(fmt)]
+        record(f"`{fmt}`: correlation, mean of photos", [agreed["mean"] or 0.0], "", least=limit)
+        record(f"`{fmt}`: a map's cost, once", [measured.once], "s", most=_ONCE)
+        record(f"`{fmt}`: a photo with its map over one without", measured.photo, most=1 + _EACH)
         if not (agreed["mean"] or 0) >= limit:
             failures.append(f"{fmt}: heat maps correlate by {agreed['mean']}, not {limit}")
         if measured.once > _ONCE:

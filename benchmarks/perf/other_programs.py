@@ -18,7 +18,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine
+from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, record
 from edge_runtime.backends.onnx import SCORES_NAME
 from edge_runtime.bundle import Bundle
 from edge_runtime.classifier import Classifier
@@ -133,6 +133,12 @@ def compare(bundle: str, fmt: str, paths: Sequence[str]) -> list[Row]:
         except Exception as error:  # each program raises its own, of no common class
             row = Row(fmt, title, refusal=first_line(error), excuse=excuse)
         click.echo(row.text())
+        if not (row.refusal or row.excuse):
+            share = (row.same + row.ties) / len(paths)
+            record(f"`{fmt}`, {title}: share of photos with the same label", [share], "", least=1.0)
+            most = _TOLERANCES.get(fmt)
+            named = f"`{fmt}`, {title}: largest difference of a score"
+            record(named, [row.difference], "", most=most)
         rows.append(row)
     return rows
 

@@ -30,6 +30,7 @@ from benchmarks.perf.common import (
     command,
     first_photo,
     print_machine,
+    record,
     shared_option,
     spread,
 )
@@ -78,7 +79,8 @@ def main(
         _measure(ours), _measure(bare)  # fill the file cache, and that of checksums
         pairs = _pairs(ours, bare, runs)
         _check_same_answer(*pairs[0])
-        failed |= not _report(f"{fmt}, {threads} threads, {photo}", pairs, most)
+        click.echo(photo)
+        failed |= not _report(f"`{fmt}`, {threads} threads", pairs, most)
     if failed:
         click.echo(f"above {most}", err=True)
         raise SystemExit(EXIT_CHECK_FAILED)
@@ -117,6 +119,8 @@ def _report(title: str, pairs: list[tuple[_Run, _Run]], most: float) -> bool:
         click.echo(f"{name:14} start to exit ms {spread(times, 0)}  peak MB {spread(sizes, 1)}")
     times = [ours.milliseconds / bare.milliseconds for ours, bare in pairs]
     sizes = [ours.megabytes / bare.megabytes for ours, bare in pairs]
+    record(f"{title}: time over the bare script's", times, most=most)
+    record(f"{title}: peak memory over the bare script's", sizes, most=most)
     click.echo(f"{'ratio':14} time {spread(times)}  memory {spread(sizes)}")
     return bool(max(statistics.median(times), statistics.median(sizes)) <= most)
 

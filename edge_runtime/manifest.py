@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from .description import EMBEDDED_NAME as EMBEDDED_NAME
@@ -20,6 +18,7 @@ from .description import OutputSpec as OutputSpec
 from .description import PreprocessSpec as PreprocessSpec
 from .description import parse_json
 from .errors import BundleError, ModelError, UsageError
+from .records import dataclass, field, field_names, replace
 
 MANIFEST_NAME = "manifest.json"
 LABELS_NAME = "labels.txt"
@@ -115,7 +114,7 @@ class Artifact:
         """
         fields = {
             key: data[key]
-            for key in cls.__dataclass_fields__
+            for key in field_names(cls)
             if key in data or key not in ("output", "recipe")
         }
         if fields.get("output") is not None:
@@ -179,6 +178,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """Text of ``manifest.json``."""
+        from dataclasses import asdict
+
         data = self.info.to_dict()
         data["default"] = self.default
         data["artifacts"] = [asdict(artifact) for artifact in self.artifacts]
@@ -242,6 +243,5 @@ def check_inside(name: Any) -> None:
         raise BundleError(f"file name {name[:40]!r} is not allowed in a bundle.")
     if any(len(part.encode()) > _LONGEST_NAME for part in name.split("/")):
         raise BundleError(f"file name {name[:40]!r}... is longer than a file system allows.")
-    path = PurePosixPath(name)
-    if path.is_absolute() or any(part in ("..", ".", "") for part in name.split("/")):
+    if any(part in ("..", ".", "") for part in name.split("/")):
         raise BundleError(f"file name {name!r} leaves the bundle's folder.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from ..engine import Engine
 from ..errors import ModelError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
+from ..records import replace
 from .base import Backend, batch_of, chosen, path_or_bytes
 from .delegates import describe, placement
 from .feeding import read_input, usual_spec

@@ -27,8 +27,9 @@ from .photos import Photos, find_moved, load_photos
 
 _log = logging.getLogger("exporter")
 
-#: Validation photos, spread evenly, whose distances make the threshold: enough for its percentile.
-_CHECKED = 400
+#: Validation photos, spread evenly, whose distances make the threshold: enough for its percentile,
+#: and a minute of the slowest format.
+_CHECKED = 200
 
 _COMMAND = module_command("exporter.pooling_worker")
 

@@ -185,6 +185,27 @@ def test_a_reloaded_model_is_followed(bundle: Path, tmp_path: Path) -> None:
     assert output._drift is not None
 
 
+def test_a_reloaded_file_may_have_other_labels(color_models: ColorModels, tmp_path: Path) -> None:
+    """Nothing but its answers is known of a model that is no bundle."""
+    output = collector(tmp_path, color_models.tflite, every=0)
+    output.event(Event("reload", {"error": None}))
+    labels = ("../pear", "fig")
+    output.result(answered(jpeg(scene(1)), scores=(0.5, 0.5), labels=labels))
+    (line,) = lines(tmp_path)
+    assert (line["label"], line["file"].split("/")[0]) == ("../pear", "_._pear")
+
+
+def test_one_class_a_frame_has_no_margin_which_is_said_once(
+    color_models: ColorModels, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edge_runtime")
+    output = collector(tmp_path, color_models.bundle, every=0)
+    for _ in range(2):
+        output.result(answered(jpeg(scene(1)), scores=(0.4,)))
+    assert caplog.text.count("--top-k") == 1
+    assert lines(tmp_path) == []
+
+
 def test_a_full_disk_is_survived(
     color_models: ColorModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...backends.base import Backend
     from ...classifier import Classifier
     from ...manifest import ModelInfo
+    from ...prediction import Prediction
     from ..status import Status
 
 _log = logging.getLogger("edge_runtime")
@@ -79,6 +80,7 @@ class Collector(Output):
         self._flicker = Flicker(settings.flicker)
         self._drift: Drift | None = None
         self._next_drift: float | None = None
+        self._said_one_class = False
         self._use(classifier.info, classifier.format, classifier.backend)
 
     def result(self, result: FrameResult) -> None:
@@ -100,7 +102,10 @@ class Collector(Output):
 
     def event(self, event: Event) -> None:
         """Follow a model that was loaded anew."""
-        if event.kind == "reload" and not event.data.get("error"):
+        from ...bundle import is_bundle
+
+        loaded = event.kind == "reload" and not event.data.get("error")
+        if loaded and is_bundle(self._status.model):  # of others nothing but labels is used
             from ...opening import open_model
 
             opened = open_model(self._status.model, self._format)
@@ -130,6 +135,9 @@ class Collector(Output):
             found[UNKNOWN] = 1.0 - (certain or 0.0)
         if MARGIN in wanted:
             distance = margin(answer, self._info.output.temperature)
+            if distance is None and not self._said_one_class:
+                self._said_one_class = True
+                _log.info("--collect: no %s (answers list one class only; see --top-k).", MARGIN)
             if distance is not None and distance < self._settings.margin:
                 found[MARGIN] = 1.0 - distance
         if FLICKER in wanted and changes:
@@ -155,12 +163,20 @@ class Collector(Output):
             self._status.count("collect_similar")
             return False
         self._chooser.kept(candidate, moment)  # also if writing fails: a full disk stays full
-        folder = self._folders[-1 if result.prediction.unknown else result.prediction.index or 0]
+        folder = self._folder_of(result.prediction)
         facts = self._facts(candidate)
         if self._store.save(result, folder, candidate.reason, found, facts) is not None:
             self._status.count("collected")
             self._status.count(f"collected_{candidate.reason}")
         return True
+
+    def _folder_of(self, answer: Prediction) -> str:
+        index, label = answer.index or 0, answer.label or UNKNOWN_FOLDER
+        if answer.unknown:
+            return self._folders[-1]
+        if self._info.class_names[index : index + 1] == (label,):
+            return self._folders[index]
+        return folder_names([label, UNKNOWN_FOLDER])[0]  # of a model that was loaded anew
 
     def _facts(self, candidate: Candidate) -> Mapping[str, Any]:
         result = candidate.result

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from .opening import open_model
 from .pipeline import Decoded, classify_in_order, decode, infer, run_size
 from .postprocess import probabilities, top_k
 from .prediction import Prediction, predict
+from .records import replace
 
 if TYPE_CHECKING:
     from .heatmap import Explanation

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .errors import ModelError, UsageError
 from .input_spec import InputSpec as InputSpec
 from .input_spec import is_number
+from .records import dataclass, field, field_names
 
 #: Version of the JSON layout; a reader refuses a larger one.
 SCHEMA_VERSION = 1
@@ -113,9 +113,9 @@ class OutputSpec:
         Raises:
             ModelError: A value cannot be right.
         """
-        known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+        known = {key: data[key] for key in field_names(cls) if key in data}
         if known.get("heatmap") is not None:
-            fields = HeatmapSpec.__dataclass_fields__
+            fields = field_names(HeatmapSpec)
             known["heatmap"] = HeatmapSpec(
                 **{key: value for key, value in known["heatmap"].items() if key in fields}
             )
@@ -172,6 +172,8 @@ class ModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that every carrier holds."""
+        from dataclasses import asdict
+
         spec, feed = self.preprocess, self.input
         stated = {"mean": list(feed.mean), "std": list(feed.std)}
         return {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from .errors import UsageError
+from .records import dataclass
 
 #: Names of the interpreters, those of .tflite files in the order in which they are tried.
 TFLITE_INTERPRETERS = ("litert", "tflite-runtime", "tensorflow")

@@ -12,9 +12,12 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import OutputExists, SystemFailure, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Extensions that a folder is searched for. A file named on the command line is
 #: opened whatever its extension says.
@@ -59,11 +62,18 @@ def cache_folder() -> Path:
     The folder that ``EDGE_CLASSIFY_CACHE`` names, else ``edge-classify`` in the user's cache
     (XDG Base Directory Specification: ``$XDG_CACHE_HOME``, else ``~/.cache``).
     """
+    from pathlib import Path
+
+    return Path(cache_path())
+
+
+def cache_path() -> str:
+    """:func:`cache_folder`, for what every start asks."""
     own = os.environ.get("EDGE_CLASSIFY_CACHE")
     if own:
-        return Path(own)
+        return own
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(cache) / "edge-classify"
+    return os.path.join(cache, "edge-classify")
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
@@ -77,8 +87,11 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def _files_below(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file())
+def files_below(path: str | os.PathLike[str]) -> list[Path]:
+    """All files of a folder, sorted."""
+    from pathlib import Path
+
+    return sorted(file for file in Path(path).rglob("*") if file.is_file())
 
 
 def sha256_tree(path: str | os.PathLike[str]) -> str:
@@ -89,21 +102,19 @@ def sha256_tree(path: str | os.PathLike[str]) -> str:
     """
     import hashlib
 
-    root = Path(path)
-    if root.is_file():
-        return sha256_file(root)
+    if os.path.isfile(path):
+        return sha256_file(path)
     digest = hashlib.sha256()
-    for file in _files_below(root):
-        digest.update(f"{file.relative_to(root).as_posix()} {sha256_file(file)}\n".encode())
+    for file in files_below(path):
+        digest.update(f"{file.relative_to(path).as_posix()} {sha256_file(file)}\n".encode())
     return digest.hexdigest()
 
 
 def size_of(path: str | os.PathLike[str]) -> int:
     """Size of a file, or of all files of a folder, in bytes."""
-    root = Path(path)
-    if root.is_file():
-        return root.stat().st_size
-    return sum(file.stat().st_size for file in _files_below(root))
+    if os.path.isfile(path):
+        return os.stat(path).st_size
+    return sum(file.stat().st_size for file in files_below(path))
 
 
 def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
@@ -111,13 +122,12 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
 
     Call it before long work; :func:`atomic_folder` and :func:`atomic_file` check again.
     """
-    target = Path(path)
-    if overwrite or not os.path.lexists(target):
+    if overwrite or not os.path.lexists(path):
         return
-    if target.is_dir() and not any(target.iterdir()):
+    if os.path.isdir(path) and not os.listdir(path):
         return
     raise OutputExists(
-        f"{target} exists already and was left as it is. "
+        f"{os.fspath(path)} exists already and was left as it is. "
         "Choose another name, or replace it with --overwrite."
     )
 
@@ -130,8 +140,7 @@ def refuse_other(path: str | os.PathLike[str], own: bool, what: str) -> None:
         own: Whether it is what would be written.
         what: Name of that.
     """
-    target = Path(path)
-    if not own and target.is_dir() and any(target.iterdir()):
+    if not own and os.path.isdir(path) and os.listdir(path):
         raise UsageError(
             f"{os.fspath(path)}: is no {what}, so --overwrite does not replace it. Choose another "
             "name, or remove it yourself."
@@ -142,6 +151,8 @@ def refuse_overlap(
     path: str | os.PathLike[str], other: str | os.PathLike[str], message: str
 ) -> None:
     """Raise UsageError with ``message`` if one path is the other, or lies inside it; links count."""
+    from pathlib import Path
+
     first, second = Path(path).resolve(), Path(other).resolve()
     if first.is_relative_to(second) or second.is_relative_to(first):
         raise UsageError(message)
@@ -172,6 +183,8 @@ def _belongs_to(file: object, path: str | os.PathLike[str]) -> bool:
     """Whether a file of an error is an output, its folder, or a part of it beside its place."""
     if not isinstance(file, (str, bytes, os.PathLike)):
         return False
+    from pathlib import Path
+
     wanted, found = Path(os.path.abspath(path)), Path(os.path.abspath(os.fsdecode(file)))
     return found in (wanted, *wanted.parents) or found.parent in (wanted, wanted.parent)
 
@@ -193,6 +206,7 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
         SystemFailure: Disk full or no permission.
     """
     import tempfile
+    from pathlib import Path
 
     target = Path(path)
     if os.path.isdir(target):
@@ -232,6 +246,7 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     """
     import shutil
     import tempfile
+    from pathlib import Path
 
     target = Path(path)
     if target.exists() and not target.is_dir():
@@ -253,6 +268,7 @@ def replace_folder(new: Path, target: Path) -> None:
     """Move the folder ``new`` to ``target``; what stood there goes only once ``new`` is in place."""
     import shutil
     import tempfile
+    from pathlib import Path
 
     if not target.exists():
         os.rename(new, target)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .errors import ModelError
+from .records import dataclass
 
 #: No number of a description comes near it; larger integers do not even become floats.
 _LARGEST = 1e30

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from .description import EMBEDDED_NAME as EMBEDDED_NAME
@@ -20,10 +18,14 @@ from .description import OutputSpec as OutputSpec
 from .description import PreprocessSpec as PreprocessSpec
 from .description import parse_json
 from .errors import BundleError, ModelError, UsageError
+from .records import dataclass, field, field_names, replace
 
 MANIFEST_NAME = "manifest.json"
 LABELS_NAME = "labels.txt"
 PARITY_NAME = "parity.json"
+
+#: Means of the training photos' features, see :mod:`edge_runtime.training_features`.
+FEATURES_NAME = "training_features.npy"
 
 #: Every format has one name, used in options, JSON and file names.
 FORMAT_SUFFIXES: dict[str, str] = {
@@ -112,7 +114,7 @@ class Artifact:
         """
         fields = {
             key: data[key]
-            for key in cls.__dataclass_fields__
+            for key in field_names(cls)
             if key in data or key not in ("output", "recipe")
         }
         if fields.get("output") is not None:
@@ -130,6 +132,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)  #: of the tools that made it
     source: Mapping[str, Any] = field(default_factory=dict)  #: the run that it came from
     calibration: Mapping[str, Any] = field(default_factory=dict)  #: photos used for int8
+    #: Of :mod:`edge_runtime.training_features`; optional, and unknown to older readers.
+    training_features: Mapping[str, Any] = field(default_factory=dict)
 
     def artifact(self, fmt: str | None = None) -> Artifact:
         """The artifact of a format, of the default one if ``fmt`` is None; or ``auto``.
@@ -174,12 +178,16 @@ class Manifest:
 
     def to_json(self) -> str:
         """Text of ``manifest.json``."""
+        from dataclasses import asdict
+
         data = self.info.to_dict()
         data["default"] = self.default
         data["artifacts"] = [asdict(artifact) for artifact in self.artifacts]
         data["calibration"] = dict(self.calibration)
         data["versions"] = dict(self.versions)
         data["source"] = dict(self.source)
+        if self.training_features:
+            data["training_features"] = dict(self.training_features)
         return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
     @classmethod
@@ -201,7 +209,7 @@ class Manifest:
             default = data.get("default", DEFAULT_FORMAT)
             if default not in formats:
                 raise BundleError(f"the default {default!r} is not among the artifacts.")
-            for key in ("versions", "source", "calibration"):
+            for key in ("versions", "source", "calibration", "training_features"):
                 if not isinstance(data.get(key, {}), dict):
                     raise BundleError(f"{key}: expected an object, found {data[key]!r}.")
             return cls(
@@ -211,6 +219,7 @@ class Manifest:
                 versions=data.get("versions", {}),
                 source=data.get("source", {}),
                 calibration=data.get("calibration", {}),
+                training_features=data.get("training_features", {}),
             )
         except BundleError as error:
             raise BundleError(f"{where}: {error}") from error
@@ -234,6 +243,5 @@ def check_inside(name: Any) -> None:
         raise BundleError(f"file name {name[:40]!r} is not allowed in a bundle.")
     if any(len(part.encode()) > _LONGEST_NAME for part in name.split("/")):
         raise BundleError(f"file name {name[:40]!r}... is longer than a file system allows.")
-    path = PurePosixPath(name)
-    if path.is_absolute() or any(part in ("..", ".", "") for part in name.split("/")):
+    if any(part in ("..", ".", "") for part in name.split("/")):
         raise BundleError(f"file name {name!r} leaves the bundle's folder.")

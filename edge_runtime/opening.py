@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .backends.base import Backend
@@ -13,8 +11,11 @@ from .engine import Engine
 from .errors import ModelError, UsageError
 from .manifest import AUTO, ModelInfo, check_format
 from .meanwhile import FirstPhoto, meanwhile
+from .records import dataclass, replace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .settings import ModelSettings, Stated
 
 #: Endings of the name of a file beside a model, in the order in which they are looked for.
@@ -59,49 +60,51 @@ def open_model(
     """
     where = os.fspath(path)
     engine = engine or Engine()
-    root = Path(path)
-    if not root.exists():
+    if not os.path.exists(where):
         raise UsageError(f"{where}: no such model.")
     stated = stated_by(settings)
-    if is_bundle(root):
-        bundle = Bundle.open(root)
-        artifact, file = bundle.file(fmt)
+    if is_bundle(where):
+        bundle = Bundle.open(where)
+        artifact, file = bundle.located(fmt)
         info = bundle.manifest.info_of(artifact)
         _refuse_contradictions(stated, info, where)
         engine = _probed(file, engine) if probe else engine
         with meanwhile(first, info.preprocess):
             backend = open_backend(file, engine=engine)
         backend.feed(info.input)
-        return Opened(backend, info, artifact.format, str(file))
+        return Opened(backend, info, artifact.format, file)
     if fmt not in (None, AUTO):
         check_format(fmt)
         raise UsageError(f"{where}: --format chooses from a bundle, and this is none.")
-    if root.is_dir() or root.suffix == ".keras":
+    if os.path.isdir(where) or where.endswith(".keras"):
         from .rundir import MODEL, RunDir, looks_like_run
 
-        if root.is_dir() and looks_like_run(root):
-            run = RunDir.open(root)
+        folder, name = os.path.split(where)
+        if os.path.isdir(where) and looks_like_run(where):
+            run = RunDir.open(where)
             _refuse_contradictions(stated, run.info, where)
             return Opened(open_backend(run.model_path, engine=engine), run.info, "keras", where)
-        if root.name == MODEL and looks_like_run(root.parent):
-            return open_model(root.parent, None, engine, settings, probe)
-    engine = _probed(root, engine) if probe else engine
+        if name == MODEL and looks_like_run(folder):
+            return open_model(folder or ".", None, engine, settings, probe)
+    engine = _probed(where, engine) if probe else engine
     with meanwhile():
-        backend = open_backend(root, engine=engine)
-    stated = stated_by(settings, root)
+        backend = open_backend(where, engine=engine)
+    stated = stated_by(settings, where)
     if backend.embedded is not None:
         _refuse_contradictions(stated, backend.embedded, where)
         backend.feed(backend.embedded.input)
-        return Opened(backend, backend.embedded, kind_of(root), where)
+        return Opened(backend, backend.embedded, kind_of(where), where)
+    from pathlib import Path
+
     from .foreign.describing import describe
     from .foreign.traits import traits_of
 
-    info = describe(traits_of(root, backend, stated), stated, where, lambda: backend)
+    info = describe(traits_of(Path(where), backend, stated), stated, where, lambda: backend)
     backend.feed(info.input)
-    return Opened(backend, info, kind_of(root), where)
+    return Opened(backend, info, kind_of(where), where)
 
 
-def stated_by(settings: ModelSettings | None, file: Path | None = None) -> Stated:
+def stated_by(settings: ModelSettings | None, file: str | os.PathLike[str] | None = None) -> Stated:
     """What is said of a model beside itself: by the caller first, then by a file beside it.
 
     Args:
@@ -129,13 +132,15 @@ def _refuse_contradictions(stated: Stated, info: ModelInfo, where: str) -> None:
         refuse_contradictions(stated, info, where)
 
 
-def find_beside(model: Path) -> Path | None:
+def find_beside(model: str | os.PathLike[str]) -> Path | None:
     """The file beside a model file; ``model.tflite.yaml`` is nearer to it than ``model.yaml``."""
-    for stem in (model.name, model.stem):
+    where = os.fspath(model).rstrip("/")
+    for stem in (where, os.path.splitext(where)[0]):
         for suffix in _BESIDE:
-            beside = model.with_name(stem + suffix)
-            if beside.is_file():
-                return beside
+            if os.path.isfile(stem + suffix):
+                from pathlib import Path
+
+                return Path(stem + suffix)
     return None
 
 
@@ -157,46 +162,46 @@ def open_backend(
     engine = engine or Engine()
     if threads:
         engine = replace(engine, threads=threads)
-    root = Path(path)
-    engine.check_for(root)
-    kind = kind_of(root)
+    engine.check_for(path)
+    kind = kind_of(path)
     if kind == "tflite":
         from .backends.litert import LiteRtBackend
 
-        return LiteRtBackend(root, engine)
+        return LiteRtBackend(path, engine)
     if kind == "onnx":
         from .backends.onnx import OnnxBackend
 
-        return OnnxBackend(root, engine)
+        return OnnxBackend(path, engine)
     if kind == "keras":
         from .backends.full_model import KerasBackend
 
-        return KerasBackend(root, engine.threads)
+        return KerasBackend(path, engine.threads)
     from .backends.full_model import SavedModelBackend
 
-    return SavedModelBackend(root, engine.threads)
+    return SavedModelBackend(path, engine.threads)
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: str | os.PathLike[str]) -> str:
     """What a model file or folder is: ``tflite``, ``onnx``, ``keras`` or ``saved_model``.
 
     Raises:
         ModelError: It is none of these.
     """
-    kind = {".tflite": "tflite", ".onnx": "onnx", ".keras": "keras"}.get(path.suffix)
+    suffix = os.path.splitext(path)[1]
+    kind = {".tflite": "tflite", ".onnx": "onnx", ".keras": "keras"}.get(suffix)
     if kind is not None:
         return kind
-    if (path / "saved_model.pb").is_file():
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
         return "saved_model"
     raise ModelError(
-        f"{path}: not a model. Expected a bundle, a .tflite, .onnx or .keras file, "
+        f"{os.fspath(path)}: not a model. Expected a bundle, a .tflite, .onnx or .keras file, "
         "a SavedModel folder or a run directory."
     )
 
 
-def _probed(file: Path, engine: Engine) -> Engine:
+def _probed(file: str, engine: Engine) -> Engine:
     engine.check_for(file)
-    if file.suffix not in (".tflite", ".onnx"):
+    if os.path.splitext(file)[1] not in (".tflite", ".onnx"):
         return engine
     from .tried import probed
 

@@ -7,13 +7,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .errors import DataError, InputsFailed, UsageError
 from .meanwhile import FirstPhoto
 from .photos.finding import Found, PhotosIn
 from .prediction import Prediction
+from .records import dataclass, replace
 
 if TYPE_CHECKING:
     from .classifier import Classifier
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("edge_runtime")
 
 
-@dataclass(eq=False, repr=False)  # each method that it makes costs every start
+@dataclass(frozen=True)
 class Wishes:
     """What a run is asked for."""
 

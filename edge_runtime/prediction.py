@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .postprocess import calibrated, probabilities, top_k
+from .records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

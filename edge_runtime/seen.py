@@ -8,18 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from pathlib import Path
 from typing import Any
 
-from .files import atomic_file, cache_folder, sha256_file
+from .files import atomic_file, cache_path, files_below, sha256_file
 
 #: Stands before the path of a file in the key of what its trial run showed.
 PROBE = "probe:"
 
 
-def content_digest(path: Path) -> str:
+def content_digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, computed the first time that this device sees it."""
-    key, now = str(path.resolve()), stamp(path)
+    key, now = os.path.realpath(path), stamp(path)
     known = recall().get(key)
     if isinstance(known, list) and known[:2] == now and len(known) == 3:
         return str(known[2])
@@ -28,15 +27,15 @@ def content_digest(path: Path) -> str:
     return digest
 
 
-def stamp(path: Path) -> list[int]:
+def stamp(path: str | os.PathLike[str]) -> list[int]:
     """Total size in bytes and newest modification time in nanoseconds."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    stats = [file.stat() for file in files]
+    files = [path] if os.path.isfile(path) else files_below(path)
+    stats = [os.stat(file) for file in files]
     return [sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
 
 
-def _memory() -> Path:
-    return cache_folder() / "verified.json"
+def _memory() -> str:
+    return os.path.join(cache_path(), "verified.json")
 
 
 #: What was read last, so that a start reads the file once: its path and time, its contents.
@@ -52,9 +51,10 @@ def recall() -> dict[str, Any]:
     global _read
     file = _memory()
     try:
-        state = (str(file), file.stat().st_mtime_ns)
+        state = (file, os.stat(file).st_mtime_ns)
         if _read[0] != state:
-            data = json.loads(file.read_bytes())
+            with open(file, "rb") as stream:
+                data = json.loads(stream.read())
             _read = (state, data if isinstance(data, dict) else {})
     except (OSError, ValueError):
         return {}

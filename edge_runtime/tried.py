@@ -18,12 +18,11 @@ import logging
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any
 
 from .engine import TFLITE_INTERPRETERS, Engine
+from .records import replace
 from .seen import PROBE, recall, remember, stamp
 
 _log = logging.getLogger("edge_runtime")
@@ -43,7 +42,7 @@ _PACKAGES = {
 }
 
 
-def probed(file: Path, engine: Engine) -> Engine:
+def probed(file: str | os.PathLike[str], engine: Engine) -> Engine:
     """The engine for a file, with the interpreter that has passed a trial run with it.
 
     Args:
@@ -60,7 +59,7 @@ def probed(file: Path, engine: Engine) -> Engine:
     """
     if not switched_on():
         return engine
-    key, now = PROBE + str(file.resolve()), stamp(file)
+    key, now = PROBE + os.path.realpath(file), stamp(file)
     signature = _signature(file, engine)
     known = recall().get(key)
     passed: dict[str, str] = {}
@@ -68,16 +67,18 @@ def probed(file: Path, engine: Engine) -> Engine:
         passed = dict(known[2]) if isinstance(known[2], dict) else {}
     if passed.get(signature) in _PACKAGES:
         return replace(engine, interpreter=passed[signature])
+    from pathlib import Path
+
     from .trial.running import first_able  # a start that remembers does not need it
 
-    name = first_able(file, engine)
+    name = first_able(Path(file), engine)
     if name is None:  # none is installed or able: opening says so, and cannot crash any more
         return engine
     newest = [*passed.items(), (signature, name)][-_KEPT:]
     if not remember(key, [*now, dict(newest)]):
         _log.warning(
             "the cache folder cannot be written, so %s is tried in a child process at each start. "
-            "Set EDGE_CLASSIFY_CACHE to a folder that can, or %s=0.", file.name, SWITCH,
+            "Set EDGE_CLASSIFY_CACHE to a folder that can, or %s=0.", os.path.basename(file), SWITCH,
         )  # fmt: skip
     return replace(engine, interpreter=name)
 
@@ -97,7 +98,7 @@ def candidates(file: str | os.PathLike[str]) -> tuple[str, ...]:
     return ("onnxruntime",) if os.fspath(file).endswith(".onnx") else TFLITE_INTERPRETERS
 
 
-def _signature(file: Path, engine: Engine) -> str:
+def _signature(file: str | os.PathLike[str], engine: Engine) -> str:
     """What else the outcome of a trial run depends on, as a short text."""
     asked = [engine.interpreter, engine.delegate, engine.providers]
     packages = [_package_state(_PACKAGES[name]) for name in candidates(file)[:2]]
@@ -125,7 +126,8 @@ def _board() -> str:
     # Of a PC the features; /proc/cpuinfo has them too, and some kernels take 20 ms to write it.
     for file in ("/proc/device-tree/model", "/sys/devices/system/cpu/modalias"):
         try:
-            return Path(file).read_text(errors="replace")
+            with open(file, errors="replace") as stream:
+                return stream.read()
         except OSError:
             continue
     return ""

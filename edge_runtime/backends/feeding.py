@@ -6,12 +6,11 @@ one for all channels, or one a channel where their means differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..errors import ModelError
 from ..input_spec import InputSpec
+from ..records import dataclass
 
 #: Types that a quantised input may have.
 _INTEGERS = (np.uint8, np.int8, np.int16)

@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import IO
 
 from ..errors import UsageError
@@ -49,7 +48,7 @@ def to_file(path: str, overwrite: bool) -> Iterator[Write]:
 
     with contextlib.ExitStack() as stack:
         if is_special(path):
-            place = Path(path)
+            place: str | os.PathLike[str] = path
             stack.enter_context(system_failures(path))
         else:
             # A link to a file stays one.
@@ -75,8 +74,8 @@ def appended(path: str, head: str, begin: str, overwrite: bool) -> Iterator[Writ
     from ..files import system_failures
 
     with system_failures(path):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with _open(Path(path), "w" if overwrite else "a") as stream:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with _open(path, "w" if overwrite else "a") as stream:
             if stream.seekable() and stream.tell():
                 # The last line of a run that was cut off is ended, so that the next one is whole.
                 head = "" if _ends_whole(path, begin) else "\n"
@@ -101,7 +100,7 @@ def _ends_whole(path: str, begin: str) -> bool:
         return stream.read(1) == b"\n"
 
 
-def _open(path: Path, mode: str) -> IO[str]:
+def _open(path: str | os.PathLike[str], mode: str) -> IO[str]:
     # Bytes of names that are not UTF-8 would make a file that readers refuse.
     return open(path, mode, encoding="utf-8", errors="backslashreplace", newline="")
 

@@ -119,7 +119,7 @@ class Loop:
         named = decoded._replace(path=name)
         explain = self._explains()
         prediction = self._classifier.answer([named], self._settings.k, explain)[0]
-        result = FrameResult(prediction, frame, age_ms)
+        result = FrameResult(prediction, frame, age_ms, roi=self._settings.roi)
         if self._steady is not None:
             result = replace(result, steady=self._steady.update(result))
         self.status.result(result)

@@ -37,7 +37,7 @@ COLD = {
             "input_spec", "manifest", "meanwhile", "opening", "output", "output.plain",
             "output.sink", "output.text", "photo_run", "photos", "photos.decoding", "photos.file",
             "photos.finding", "photos.formats", "pipeline", "postprocess", "prediction",
-            "preprocess", "quiet", "seen", "tried",
+            "preprocess", "quiet", "records", "seen", "tried",
         )
     ),
 }  # fmt: skip
@@ -45,8 +45,8 @@ COLD = {
 #: Modules of the standard library that are easily imported without need: each is dear (hashlib loads
 #: OpenSSL, 3 MB) or loads many others. What numpy, Pillow and the interpreter load anyway is free.
 DEAR = {
-    "asyncio", "concurrent.futures", "csv", "hashlib", "http", "importlib.metadata",
-    "importlib.resources", "multiprocessing", "shutil", "sqlite3", "ssl", "tempfile",
+    "asyncio", "concurrent.futures", "csv", "dataclasses", "hashlib", "http", "importlib.metadata",
+    "importlib.resources", "multiprocessing", "pathlib", "shutil", "sqlite3", "ssl", "tempfile",
     "unittest", "urllib.request", "xml", "zipfile",
 }  # fmt: skip
 

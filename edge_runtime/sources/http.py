@@ -161,7 +161,7 @@ class HttpReader:
             with contextlib.suppress(SourceStalled):  # said below, as of a slow drip
                 self._receive(self._asker.wire.receive(deadline))
             if not self._arrived and not deadline.left():
-                raise SourceStalled(f"no whole picture came for {deadline.seconds:g} s.")
+                raise SourceStalled(f"no whole picture came for {round(deadline.seconds, 1):g} s.")
         if not self._polled:
             self._catch_up()
         return self._newest()

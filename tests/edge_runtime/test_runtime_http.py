@@ -447,9 +447,9 @@ def test_a_stale_nonce_is_replaced_while_polling() -> None:
 
 
 def test_a_login_that_is_not_known() -> None:
-    with BadCamera(lambda visitor: visitor.send(demand("Negotiate"))) as camera:
-        with pytest.raises(SourceLost, match=r"login that is not known here \(Negotiate\)"):
-            reader_of(login_url(camera)).read(LONG)
+    refused = pytest.raises(SourceLost, match=r"login that is not known here \(Negotiate\)")
+    with BadCamera(lambda visitor: visitor.send(demand("Negotiate"))) as camera, refused:
+        reader_of(login_url(camera)).read(LONG)
 
 
 def test_credentials_follow_a_redirect_to_the_same_server_only() -> None:

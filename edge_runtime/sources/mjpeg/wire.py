@@ -191,7 +191,7 @@ class Wire:
         while not poll.poll(min(deadline.left(), _LOOK) * 1000):
             self._open()
             if not deadline.left():
-                raise SourceStalled(f"no answer for {deadline.seconds:g} s.")
+                raise SourceStalled(f"no answer for {round(deadline.seconds, 1):g} s.")
         self._open()
 
 

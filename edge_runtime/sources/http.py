@@ -222,7 +222,7 @@ class HttpReader:
 
     def _add(self, captured: float, piece: Piece) -> None:
         self._arrived.append(_Arrived(captured, piece, self._count))
-        self._count += 1
+        self._count += not isinstance(piece, BadFrame)
 
     def _finish(self, closed: bool) -> None:
         """The body has ended, or the connection has."""

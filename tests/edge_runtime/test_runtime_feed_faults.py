@@ -17,6 +17,7 @@ from color_model import ColorModels
 from edge_runtime import Classifier
 from edge_runtime.cli import cli
 from edge_runtime.pipeline import Decoded
+from edge_runtime.sources import http
 from edge_runtime.sources.base import Frame, SourceLost, SourceSettings
 from edge_runtime.sources.grammar import parse_source
 from edge_runtime.stream.feed import Feed
@@ -35,6 +36,12 @@ OURS = {"grabber", "preparer", "watchdog", "closer"}
 pytestmark = pytest.mark.skipif(
     not os.path.isdir("/proc/self/fd"), reason="counts file handles in /proc"
 )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking takes no longer than a test says."""
+    monkeypatch.setattr(http, "_ASKING", 0.0)
 
 
 class Watch:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ..errors import DataError, MissingComponent, SystemFailure, UsageError, first_line
+from ..errors import DataError, MissingComponent, SystemFailure, UsageError
 from ..sources.base import (
     BadFrame,
     Grabbed,
@@ -24,7 +24,7 @@ from ..sources.base import (
 )
 from ..sources.opening import open_reader
 from .damage import Damage
-from .losses import Losses, Patience
+from .losses import Losses, Patience, loss_of
 from .results import Event
 from .status import Status
 
@@ -164,7 +164,7 @@ class Keeper:
             mends = isinstance(error, (SourceLost, OSError, SystemFailure)) or self._number > 0
             if not self._source.live or not mends:
                 raise
-            return error if isinstance(error, SourceLost) else _lost(error)
+            return error if isinstance(error, SourceLost) else loss_of(error)
         finally:
             if worker.reader is not None:
                 with self._bounded(worker, "closing it", self._patience.closing):
@@ -309,10 +309,3 @@ class Keeper:
 def _close(reader: Reader) -> None:
     with contextlib.suppress(Exception):  # it is of no use any more either way
         reader.close()
-
-
-def _lost(error: Exception) -> SourceLost:
-    if isinstance(error, (OSError, SystemFailure)):
-        return SourceLost(first_line(error))
-    _log.debug("reading failed", exc_info=error)
-    return SourceLost(f"unexpected {type(error).__name__}: {first_line(error)}")

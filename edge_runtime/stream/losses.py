@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..errors import SystemFailure, first_line
 from ..sources.base import SourceLost, SourceStalled
 from .backoff import Backoff, Pacer
 from .results import Event
@@ -132,3 +133,11 @@ class Losses:
     def _reason(self, trouble: SourceLost) -> str:
         text = str(trouble).removeprefix(f"{self._name}: ")
         return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def loss_of(error: Exception) -> SourceLost:
+    """The loss that an error of a reader comes to which is none of the toolkit's."""
+    if isinstance(error, (OSError, SystemFailure)):
+        return SourceLost(first_line(error))
+    _log.debug("reading failed", exc_info=error)
+    return SourceLost(f"unexpected {type(error).__name__}: {first_line(error)}")

@@ -119,7 +119,8 @@ class Loop:
         named = decoded._replace(path=name)
         explain = self._explains()
         prediction = self._classifier.answer([named], self._settings.k, explain)[0]
-        result = FrameResult(prediction, frame, age_ms)
+        spec, roi = self._classifier.info.preprocess, self._settings.roi
+        result = FrameResult(prediction, frame, age_ms, spec=spec, roi=roi)
         if self._steady is not None:
             result = replace(result, steady=self._steady.update(result))
         self.status.result(result)

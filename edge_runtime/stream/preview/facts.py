@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ..results import iso_time
@@ -16,17 +17,22 @@ _LONGEST = 300
 _COUNTERS = ("results", "dropped", "corrupt", "reconnects", "inference_failures")
 
 
-def state(snapshot: dict[str, Any], viewers: int) -> dict[str, Any]:
+def state(
+    snapshot: dict[str, Any], viewers: int, trouble: dict[str, Any] | None = None, passed: float = 0.0
+) -> dict[str, Any]:
     """What is so now.
 
     Args:
         snapshot: As of :meth:`Status.snapshot <edge_runtime.stream.status.Status.snapshot>`.
         viewers: How many look.
+        trouble: Data of the last "source" event, if that told of one.
+        passed: Seconds since then.
 
     Returns:
         ``label`` (``text``, ``state``: ``label``, ``unknown``, ``undecided`` or ``none``,
-        ``score``, ``since``), ``top``, ``source`` (``name``, ``state``, ``seconds``), ``model``,
-        ``numbers``, ``viewers``, ``time``.
+        ``score``, ``since``), ``top``, ``source`` (``name``, ``state``, ``seconds``, and while it
+        is lost ``reason``, ``attempt``, ``retry_s``, seconds until it is opened again), ``model``,
+        ``frame_seconds``, ``numbers``, ``viewers``, ``time``.
     """
     last = snapshot.get("last") or {}
     ms = last.get("ms") or {}
@@ -35,12 +41,20 @@ def state(snapshot: dict[str, Any], viewers: int) -> dict[str, Any]:
         "state": snapshot["source_state"],
         "seconds": snapshot.get("source_state_s"),
     }
+    if trouble is not None and "reason" in trouble:
+        wait = trouble.get("retry_in_s")
+        source |= {
+            "reason": str(trouble["reason"])[:_LONGEST],
+            "attempt": trouble.get("attempt"),
+            "retry_s": None if wait is None else round(max(wait - passed, 0.0), 1),
+        }
     return {
         "time": snapshot.get("updated"),
         "label": _label(last),
         "top": last.get("top") or [],
         "source": source,
-        "model": snapshot["model"],
+        # Where it lies is nobody's business who looks from elsewhere.
+        "model": os.path.basename(snapshot["model"].rstrip("/")) or snapshot["model"],
         "frame_seconds": snapshot.get("last_result_s"),
         "numbers": {
             "fps": snapshot.get("fps"),
@@ -67,8 +81,7 @@ def happening(event: Event) -> dict[str, Any]:
         text = "unknown" if unknown else str(data.get("label") or "undecided")
         score = data.get("score")
     else:
-        said = [f"{key} {value}" for key, value in data.items() if key != "state"]
-        text = ", ".join([str(data.get("state", event.kind)), *said])
+        text = _in_words(event.kind, data)
     return {
         "time": iso_time(event.time),
         "kind": event.kind,
@@ -76,6 +89,17 @@ def happening(event: Event) -> dict[str, Any]:
         "score": score,
         "unknown": unknown,
     }
+
+
+def _in_words(kind: str, data: dict[str, Any]) -> str:
+    """What an event tells, its state and reason first."""
+    rest = [
+        f"{key.removesuffix('_s').replace('_', ' ')} {value}{' s' if key.endswith('_s') else ''}"
+        for key, value in data.items()
+        if key not in ("state", "reason") and value is not None
+    ]
+    first = [str(data[key]).rstrip(".") for key in ("state", "reason") if data.get(key)]
+    return ", ".join([": ".join(first), *rest] if first else rest) or kind
 
 
 def _label(last: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class Hub:
         self._pictures: dict[bool, bytes] = {}
         self._history: deque[tuple[int, dict[str, Any]]] = deque(maxlen=HISTORY)
         self._happened = 0
+        self._source: dict[str, Any] | None = None
+        self._source_at = 0.0
         self._looking: Counter[bool] = Counter()
         self._named: Counter[str] = Counter()
         self._listening = 0
@@ -68,6 +70,8 @@ class Hub:
 
     def tell(self, event: Event) -> None:
         """Something happened."""
+        if event.kind == "source":
+            self._source, self._source_at = event.data, time.monotonic()
         self._happened += 1
         self._history.append((self._happened, happening(event)))
         self._news.tell()
@@ -165,7 +169,8 @@ class Hub:
         now = time.monotonic()
         if now >= self._said_until:
             viewers = max(self._looking.total(), self._listening)
-            self._said = json.dumps(state(self._status.snapshot(), viewers))
+            now_so = state(self._status.snapshot(), viewers, self._source, now - self._source_at)
+            self._said = json.dumps(now_so)
             self._said_until = now + _STATE * 0.8
         return self._said
 

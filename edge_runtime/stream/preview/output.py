@@ -96,7 +96,7 @@ class Preview(Output):
         try:
             period, now = 1 / self._settings.fps, time.monotonic()
             # Counted from when it was due, else a camera's own rhythm would make each one late.
-            self._due = max(self._due + period, now)
+            self._due = (self._due if now - self._due < period else now) + period
             self._server.call(self._hub.show, encode(result, self._settings.width, wanted))
         finally:
             self._encoding = False

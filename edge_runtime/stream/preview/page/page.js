@@ -78,7 +78,8 @@ picture.addEventListener("error", () => {
 
 function showFrame() {
   const live = facts !== null && heard > 0 && (source === "open" || source === "ended");
-  frame.classList.toggle("stale", !live || paused);
+  frame.classList.toggle("stale", !live && !paused);
+  frame.classList.toggle("paused", paused);
   let why = "";
   if (paused) why = "Paused";
   else if (!live) why = heard > 0 ? SOURCE[source]?.[1] ?? source : "Connecting";
@@ -145,6 +146,7 @@ function link(kind, what, more) {
   byId("link").className = kind;
   text(byId("link-text"), what);
   text(byId("link-more"), more);
+  text(byId("link-why"), "");
 }
 
 function showState(now) {
@@ -160,7 +162,10 @@ function showState(now) {
   const since = now.source.seconds === null ? "" : `for ${duration(now.source.seconds)}`;
   const silent = now.frame_seconds !== null && now.frame_seconds > 2
     ? `, last frame ${duration(now.frame_seconds)} ago` : "";
-  link(kind, words, since + silent);
+  const again = now.source.retry_s === null || now.source.retry_s === undefined ? ""
+    : `, opened again in ${Math.ceil(now.source.retry_s)} s (attempt ${now.source.attempt})`;
+  link(kind, words, since + silent + again);
+  text(byId("link-why"), now.source.reason ?? "");
   showLabel(now.label);
   showScores(now.top);
   for (const place of document.querySelectorAll("[data-number]")) {

@@ -156,8 +156,10 @@ class SteadyLabel:
     def _ahead(self, votes: np.ndarray, means: np.ndarray) -> int:
         """The state that this answer speaks for: a class index or :data:`_UNKNOWN`."""
         standing, threshold = self._standing, self._threshold
-        tied = np.flatnonzero(votes == votes.max())
-        best = int(tied[means[tied].argmax()])
+        best = int(votes.argmax())
+        if votes is not means:  # of as many votes, the surer
+            tied = np.flatnonzero(votes == votes[best])
+            best = int(tied[means[tied].argmax()])
         if standing is None or standing == _UNKNOWN:
             needed = threshold
             if threshold is not None and standing == _UNKNOWN:

@@ -270,8 +270,10 @@ def classify_frames(
         >>> from edge_runtime import Classifier
         >>> from edge_runtime.stream import LoopSettings, classify_frames
         >>> with Classifier.open("bundle") as classifier:
-        ...     for result in classify_frames(classifier, "test:", LoopSettings(max_frames=2)):
-        ...         print(result.frame.number, result.prediction.label)
+        ...     for result in classify_frames(classifier, "test:red", LoopSettings(max_frames=2)):
+        ...         print(result.prediction.label, result.age_ms < 10_000)
+        red True
+        red True
     """
     from ..sources.grammar import parse_source
     from .outputs.base import Listener, close_all

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-from .results import Event, FrameResult
+from .figures import Histogram, Rate
+from .results import Event, FrameResult, iso_time
+
+#: Counters that are there from the beginning, as 0.
+_COUNTERS = (
+    "frames", "results", "dropped", "skipped", "corrupt", "reconnects", "inference_failures",
+)  # fmt: skip
+
+#: States of a source in which frames come, or will come no more because all have come.
+_FLOWING = ("open", "ended")
+
+#: Seconds for which what the board says of itself is not asked again.
+_BOARD = 5.0
 
 
 class Status:
@@ -23,10 +37,19 @@ class Status:
         self._lock = threading.Lock()
         self.source, self.model = source, model
         self.started = time.monotonic()
-        self._counts: Counter[str] = Counter()
+        self._started_at = time.time()
+        self._counts: Counter[str] = Counter(dict.fromkeys(_COUNTERS, 0))
         self._drops: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._times = {name: Histogram() for name in ("infer", "total", "age")}
+        self._rate = Rate()
         self._last: FrameResult | None = None
-        self._source_state = "opening"
+        self._last_at: float | None = None
+        self._source_state, self._source_since = "opening", self.started
+        self._phase = "starting"
+        self._watchers: list[Callable[[], None]] = []
+        self._board: dict[str, Any] = {"temperature": [], "throttling": None}
+        self._board_until = float("-inf")
 
     def count(self, what: str, by: int = 1) -> None:
         """Add to a counter: ``frames`` (grabbed), ``dropped``, ``corrupt``, ``reconnects``..."""
@@ -38,29 +61,117 @@ class Status:
         with self._lock:
             self._drops[output] += by
 
+    def failed_by(self, output: str) -> None:
+        """An output raised an exception."""
+        with self._lock:
+            self._failures[output] += 1
+
     def result(self, result: FrameResult) -> None:
         """A frame was answered."""
+        ms = result.prediction.ms or {}
         with self._lock:
             self._counts["results"] += 1
-            self._last = result
+            self._last, self._last_at = result, time.monotonic()
+            self._rate.add()
+            self._times["infer"].add(ms.get("infer", 0.0))
+            self._times["total"].add(ms.get("total", 0.0))
+            self._times["age"].add(result.age_ms)
 
     def event(self, event: Event) -> None:
         """Something happened."""
         with self._lock:
             self._counts[f"events_{event.kind}"] += 1
-            if event.kind == "source":
-                self._source_state = event.data["state"]
+            if event.kind == "source" and event.data["state"] != self._source_state:
+                self._source_state, self._source_since = event.data["state"], time.monotonic()
+        self._wake()
+
+    def enter(self, phase: str) -> None:
+        """Say what the run is at: ``starting``, ``running`` or ``stopped``."""
+        with self._lock:
+            self._phase = phase
+        self._wake()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have a function called after each event; it must return at once."""
+        self._watchers.append(watcher)
+
+    @property
+    def state(self) -> str:
+        """``starting``, ``running``, ``waiting for source`` or ``stopped``."""
+        with self._lock:
+            return self._state()
+
+    def age_quantile(self, share: float) -> float | None:
+        """Milliseconds that ``share`` of all frames were not above when their inference started."""
+        with self._lock:
+            return self._times["age"].quantile(share)
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it as JSON values, at one moment."""
+        """All of it as JSON values, at one moment.
+
+        Returns:
+            JSON object:
+
+            - ``pid``, ``started``, ``updated`` (RFC 3339), ``uptime_s``; ``source``, ``model``;
+            - ``state`` (see :attr:`state`), ``source_state`` (of the last "source" event,
+              ``opening`` before) and ``source_state_s``, seconds since it began;
+            - counters since the start: ``frames`` (grabbed), ``results``, ``dropped`` (by a live
+              source for newer ones), ``skipped`` (by --every and --max-fps), ``corrupt``,
+              ``reconnects``, ``inference_failures``, ``events_KIND``;
+            - ``output_drops`` and ``output_failures``: counts by the output's name;
+            - ``fps`` (results a second over the last five seconds) and ``mean_fps`` (since the start);
+            - ``histograms``: ``infer_ms``, ``total_ms``, ``age_ms``, each as
+              :meth:`Histogram.to_dict <edge_runtime.stream.figures.Histogram.to_dict>` says;
+            - ``steady`` (the label that stands, null without), ``last`` (the last result, null
+              before the first), ``last_result_s`` (seconds since);
+            - ``temperature`` and ``throttling`` as ``edge-classify doctor`` has them.
+        """
+        board = self._ask_board()
         with self._lock:
-            last = self._last
+            now, last = time.monotonic(), self._last
+            uptime = now - self.started
+            steady = None if last is None else last.steady
             return {
+                "pid": os.getpid(),
+                "started": iso_time(self._started_at),
+                "updated": iso_time(time.time()),
+                "uptime_s": round(uptime, 3),
+                "state": self._state(),
                 "source": self.source,
                 "source_state": self._source_state,
+                "source_state_s": round(now - self._source_since, 3),
                 "model": self.model,
-                "uptime_s": round(time.monotonic() - self.started, 3),
                 **self._counts,
                 "output_drops": dict(self._drops),
+                "output_failures": dict(self._failures),
+                "fps": round(self._rate.value(), 3),
+                "mean_fps": round(self._counts["results"] / uptime, 3) if uptime > 0 else 0.0,
+                "histograms": {f"{n}_ms": times.to_dict() for n, times in self._times.items()},
+                "steady": None if steady is None else steady.to_dict(),
                 "last": None if last is None else last.to_dict(),
+                "last_result_s": None if self._last_at is None else round(now - self._last_at, 3),
+                **board,
             }
+
+    def _state(self) -> str:
+        if self._phase != "running":
+            return self._phase
+        return "running" if self._source_state in _FLOWING else "waiting for source"
+
+    def _wake(self) -> None:
+        for watcher in self._watchers:
+            watcher()
+
+    def _ask_board(self) -> dict[str, Any]:
+        """Temperature and throttling; outside the lock, since a program may have to be asked."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._board_until:
+                return self._board
+            self._board_until = now + _BOARD
+        from ..thermal import temperatures, throttling
+
+        board = {"temperature": temperatures(), "throttling": throttling()}
+        with self._lock:
+            self._board = board
+        return board

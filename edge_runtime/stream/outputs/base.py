@@ -18,6 +18,9 @@ _log = logging.getLogger("edge_runtime")
 #: Seconds that an output has at the end for what waits in its queue.
 _FAREWELL = 5.0
 
+#: Seconds between looks at whether the loop still has to wait for an output.
+_POLL = 0.25
+
 #: Seconds between two warnings of one output.
 _QUIET = 30.0
 
@@ -33,7 +36,8 @@ class Output:
         wants_results: Whether it is told of every frame, not only of events. May change.
         wants_heatmaps: Whether results shall carry their ``explanation``. May change.
         capacity: What may wait in its queue; then the oldest is dropped and counted.
-        lossless: Whether, with a source that is not live, the loop waits for it instead.
+        lossless: Whether, with a source that is not live, the loop waits for it instead, and the
+            stream ends when it fails: a recorded source can be run again.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
     """
 
@@ -81,7 +85,8 @@ class Outlet:
             live: Whether the source is live; else ``lossless`` outputs hold the loop back.
         """
         self.output = output
-        self.failure: BaseException | None = None  #: of a vital output; the loop raises it
+        self.failure: Exception | None = None  #: that ends the stream; the loop raises it
+        self.patient = True  #: whether the loop may wait for it; a plain attribute, for signals
         self._status, self._waits = status, output.lossless and not live
         self._queue: deque[FrameResult | Event] = deque()
         self._changed = threading.Condition()
@@ -99,24 +104,32 @@ class Outlet:
         """Queue an event; results make room for it."""
         self._put(event)
 
-    def close(self) -> bool:
-        """Let it finish, for a few seconds; whether it did."""
+    def finish(self) -> None:
+        """Have it end after what waits in its queue; at once, without waiting for that."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(_FAREWELL)
+
+    def close(self, seconds: float = _FAREWELL) -> bool:
+        """Let it finish, for a few seconds; whether it did."""
+        self.finish()
+        self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _put(self, item: FrameResult | Event) -> None:
         with self._changed:
-            if self._waits and self.failure is None:
-                self._changed.wait_for(
-                    lambda: len(self._queue) < self.output.capacity or self.failure is not None
-                )
-            elif len(self._queue) >= self.output.capacity:
+            while self._full() and self._waited_for():
+                self._changed.wait(_POLL)
+            if self._full():
                 self._make_room()
             self._queue.append(item)
             self._changed.notify_all()
+
+    def _full(self) -> bool:
+        return len(self._queue) >= self.output.capacity
+
+    def _waited_for(self) -> bool:
+        return self._waits and self.patient and self.failure is None and not self._closing
 
     def _make_room(self) -> None:
         """Drop the oldest result, or the oldest event where only events wait."""
@@ -143,16 +156,32 @@ class Outlet:
         try:
             method(item)
         except Exception as error:  # an output's failure is not the stream's
-            if self.output.vital:
+            if self.output.vital or self._waits:
                 with self._changed:
                     self.failure = self.failure or error
                     self._changed.notify_all()
                 return
-            self._status.count(f"failed_{self.output.name}")
+            self._status.failed_by(self.output.name)
             now = time.monotonic()
             if now - self._warned > _QUIET:
                 self._warned = now
                 _log.warning("%s: %s", self.output.name, _reason(error))
+
+
+def close_all(outlets: list[Outlet], seconds: float = _FAREWELL) -> list[str]:
+    """Let all of them finish at the same time.
+
+    Args:
+        outlets: In any order.
+        seconds: That they have together.
+
+    Returns:
+        Names of the outputs that did not finish; their threads are left behind.
+    """
+    for outlet in outlets:
+        outlet.finish()
+    end = time.monotonic() + seconds
+    return [o.output.name for o in outlets if not o.close(max(end - time.monotonic(), 0.0))]
 
 
 def _reason(error: Exception) -> str:

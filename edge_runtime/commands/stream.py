@@ -55,7 +55,7 @@ def stream(
     """
     from ..classifier import Classifier
     from ..stream.loop import Loop
-    from ..stream.outputs.base import Outlet
+    from ..stream.outputs.base import Outlet, StopStream, close_all, losses
     from ..stream.status import Status
     from ..stream.steady import Smoothing, SteadyLabel
 
@@ -71,12 +71,14 @@ def stream(
         run = Loop(classifier, parsed, source_settings, loop.settings(), steady, outlets, status)
         for _ in run.run():
             pass
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Terminated, StopStream):
         _log.info("stopped.")
     finally:
-        for outlet in outlets:
-            outlet.close()
+        for name in close_all(outlets):
+            _log.warning("%s: did not finish in time; what waited for it is lost.", name)
         counts = status.snapshot()
+        for line in losses(counts, outlets):
+            _log.warning("%s", line)
         _log.info(
             "%d frames classified, %d skipped.", counts.get("results", 0), counts.get("dropped", 0)
         )

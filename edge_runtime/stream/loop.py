@@ -95,6 +95,7 @@ class Loop:
             self._source, self._source_settings, self._prepare, self.status, self.tell
         ) as feed:
             while not self._stopping and (end is None or time.monotonic() < end):
+                self._raise_failures()
                 prepared = feed.next(_WAIT)
                 if prepared is None:
                     if feed.ended:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ...errors import EdgeError, first_line, system_failure
 from ..results import Event, FrameResult
@@ -25,6 +28,10 @@ _POLL = 0.25
 _QUIET = 30.0
 
 
+class StopStream(Exception):
+    """Raised by an output that ends the stream as a person would: its window was closed."""
+
+
 class Output:
     """Told of results and events, from one thread of its own; override what is needed.
 
@@ -39,6 +46,8 @@ class Output:
         lossless: Whether, with a source that is not live, the loop waits for it instead, and the
             stream ends when it fails: a recorded source can be run again.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
+        skips: Whether leaving results out is its nature, as of a window; then nobody is warned.
+        idle_after: Seconds without a message after which :meth:`idle` is called; None for never.
     """
 
     name = "output"
@@ -47,12 +56,20 @@ class Output:
     capacity = 8
     lossless = False
     vital = False
+    skips = False
+    idle_after: float | None = None
 
     def result(self, result: FrameResult) -> None:
         """One frame was answered."""
 
     def event(self, event: Event) -> None:
         """Something happened."""
+
+    def idle(self) -> None:
+        """Nothing came for :attr:`idle_after` seconds."""
+
+    def hurry(self) -> None:
+        """The stream ends: wait for nothing any more; called from another thread, at once."""
 
     def close(self) -> None:
         """Finish what is written; called once, on the same thread, after the last message."""
@@ -91,7 +108,9 @@ class Outlet:
         self._queue: deque[FrameResult | Event] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._warned = float("-inf")
+        self._warned = {"drop": float("-inf"), "failure": float("-inf")}
+        self._dropped = 0
+        status.watch_queue(output.name, lambda: len(self._queue))
         self._thread = threading.Thread(target=self._work, name=f"out-{output.name}", daemon=True)
         self._thread.start()
 
@@ -107,8 +126,10 @@ class Outlet:
     def finish(self) -> None:
         """Have it end after what waits in its queue; at once, without waiting for that."""
         with self._changed:
-            self._closing = True
+            already, self._closing = self._closing, True
             self._changed.notify_all()
+        if not already:
+            self.output.hurry()
 
     def close(self, seconds: float = _FAREWELL) -> bool:
         """Let it finish, for a few seconds; whether it did."""
@@ -120,10 +141,15 @@ class Outlet:
         with self._changed:
             while self._full() and self._waited_for():
                 self._changed.wait(_POLL)
-            if self._full():
+            full = self._full()
+            if full:
                 self._make_room()
             self._queue.append(item)
             self._changed.notify_all()
+        if full:
+            self._dropped += 1
+            if not self.output.skips:
+                self._warn("drop", f"too slow; {self._dropped} messages dropped so far.")
 
     def _full(self) -> bool:
         return len(self._queue) >= self.output.capacity
@@ -144,28 +170,37 @@ class Outlet:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
+                self._changed.wait_for(lambda: self._queue or self._closing, self.output.idle_after)
+                item = self._queue.popleft() if self._queue else None
+                if item is None and self._closing:
                     break
-                item = self._queue.popleft()
                 self._changed.notify_all()
-            self._tell(self.output.event if isinstance(item, Event) else self.output.result, item)
+            if item is None:
+                self._tell(lambda _: self.output.idle(), None)
+            elif isinstance(item, Event):
+                self._tell(self.output.event, item)
+            else:
+                self._tell(self.output.result, item)
         self._tell(lambda _: self.output.close(), None)
 
     def _tell(self, method: Callable[..., None], item: object) -> None:
         try:
             method(item)
         except Exception as error:  # an output's failure is not the stream's
-            if self.output.vital or self._waits:
+            if self.output.vital or self._waits or isinstance(error, StopStream):
                 with self._changed:
                     self.failure = self.failure or error
                     self._changed.notify_all()
                 return
             self._status.failed_by(self.output.name)
-            now = time.monotonic()
-            if now - self._warned > _QUIET:
-                self._warned = now
-                _log.warning("%s: %s", self.output.name, _reason(error))
+            self._warn("failure", _reason(error))
+
+    def _warn(self, of: str, text: str) -> None:
+        """Say it, unless the same was said a moment ago."""
+        now = time.monotonic()
+        if now - self._warned[of] > _QUIET:
+            self._warned[of] = now
+            _log.warning("%s: %s", self.output.name, text)
 
 
 def close_all(outlets: list[Outlet], seconds: float = _FAREWELL) -> list[str]:
@@ -181,7 +216,28 @@ def close_all(outlets: list[Outlet], seconds: float = _FAREWELL) -> list[str]:
     for outlet in outlets:
         outlet.finish()
     end = time.monotonic() + seconds
-    return [o.output.name for o in outlets if not o.close(max(end - time.monotonic(), 0.0))]
+    late = [o.output.name for o in outlets if not o.close(max(end - time.monotonic(), 0.0))]
+    if "stdout" in late:  # its reader does not read, so a flush at the end of Python would hang
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
+    return late
+
+
+def losses(snapshot: Mapping[str, Any], outlets: Iterable[Outlet]) -> list[str]:
+    """What outputs lost, a line each, for the end of a run.
+
+    Args:
+        snapshot: Of :meth:`Status.snapshot <edge_runtime.stream.status.Status.snapshot>`.
+        outlets: In any order.
+    """
+    drops, failures = snapshot["output_drops"], snapshot["output_failures"]
+    lines = []
+    for output in (outlet.output for outlet in outlets):
+        dropped = 0 if output.skips else drops.get(output.name, 0)
+        failed = failures.get(output.name, 0)
+        counts = [f"{n} {what}" for n, what in ((dropped, "dropped"), (failed, "failed")) if n]
+        if counts:
+            lines.append(f"{output.name}: {', '.join(counts)}.")
+    return lines
 
 
 def _reason(error: Exception) -> str:

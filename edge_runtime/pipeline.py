@@ -40,6 +40,7 @@ class Decoded(NamedTuple):
     tensor: np.ndarray | None  #: as ``Backend.prepare`` gives; the pixels where a map is wanted
     seconds: float  #: from the photo to ``tensor``
     error: ImageError | None = None
+    reading: float = 0.0  #: of ``seconds``, until the photo was decoded and upright
 
 
 def decode(
@@ -60,19 +61,22 @@ def decode(
         explain: Whether the pixels are wanted, of which a map is made.
         first: The photo that was decoded while the model was loaded; another one is not touched.
     """
-    from .preprocess import describe, preprocess  # imported while the model was loaded
+    from .preprocess import describe, fit, upright  # imported while the model was loaded
 
     start = time.perf_counter()
-    path = describe(photo)
+    path, reading = describe(photo), 0.0
     found = None if first is None else first.take(photo, spec, roi)
     if found is None:
         try:
-            found = Pixels(preprocess(photo, spec, roi), 0.0)
+            region = upright(photo, spec, roi)
+            reading = time.perf_counter() - start
+            found = Pixels(fit(region, spec), 0.0)
         except ImageError as error:
             found = Pixels(None, 0.0, error)
     # The cast is work, too, and the interpreter's thread shall do nothing that others can do.
     tensor = found.pixels if explain or found.pixels is None else backend.prepare(found.pixels)
-    return Decoded(path, tensor, found.seconds + time.perf_counter() - start, found.error)
+    seconds = found.seconds + time.perf_counter() - start
+    return Decoded(path, tensor, seconds, found.error, reading)
 
 
 def infer(group: list[Decoded], backend: Backend, explain: bool) -> list[Raw | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .postprocess import calibrated, probabilities, top_k
@@ -33,6 +33,8 @@ class Prediction:
         error: Why the photo could not be classified.
         explanation: Where the network looked for ``index``; None unless it was asked for. Not in
             the JSON.
+        scores: What ``unknown`` is decided by, of all classes, float32 (classes,): calibrated where
+            there is a temperature, else raw; None unless asked for. Not in the JSON.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Prediction:
     ms: dict[str, float] | None = None
     error: str | None = None
     explanation: Explanation | None = None
+    scores: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
@@ -70,6 +73,7 @@ def predict(
     k: int,
     decoding: float,
     inference: float,
+    keep: bool = False,
 ) -> Prediction:
     """From what the network gave to the answer.
 
@@ -82,6 +86,7 @@ def predict(
         k: How many of the best classes ``top`` lists.
         decoding: Seconds from photo to input tensor.
         inference: Seconds of the run, or its share of them.
+        keep: Whether the answer carries the ``scores`` of all classes.
     """
     start = time.perf_counter()
     output, names = info.output, info.class_names
@@ -113,6 +118,7 @@ def predict(
             "total": _ms(decoding + inference + time.perf_counter() - start),
         },
         explanation=explanation,
+        scores=None if not keep else scores if tempered is None else tempered,
     )
 
 

@@ -27,6 +27,9 @@ class Steady:
         since: Seconds since the epoch at which the frame arrived that began this state.
         frame: Number of that frame.
         changed: Whether this very frame changed the state.
+        previous: The :attr:`state` before this one; None for the first.
+        stood_s: Seconds that it stood, on the clock that answers are smoothed on; None for the
+            first.
     """
 
     label: str | None
@@ -36,6 +39,8 @@ class Steady:
     since: float
     frame: int
     changed: bool = False
+    previous: str | None = None
+    stood_s: float | None = None
 
     @property
     def state(self) -> str | None:
@@ -52,6 +57,11 @@ class Steady:
             "since": iso_time(self.since),
             "frame": self.frame,
         }
+
+    def change(self) -> dict[str, Any]:
+        """The JSON object of the "label" event: the state, and the one that it follows."""
+        stood = None if self.stood_s is None else round(self.stood_s, 3)
+        return self.to_dict() | {"previous": self.previous, "stood_s": stood}
 
 
 @dataclass(frozen=True)

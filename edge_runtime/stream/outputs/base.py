@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ...errors import EdgeError, first_line, system_failure
 from ..results import Event, FrameResult
@@ -47,6 +44,7 @@ class Output:
             stream ends when it fails: a recorded source can be run again.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
         skips: Whether leaving results out is its nature, as of a window; then nobody is warned.
+        farewell: Seconds that it needs at the end; fewer than what others have anyway are ignored.
         idle_after: Seconds without a message after which :meth:`idle` is called; None for never.
     """
 
@@ -57,6 +55,7 @@ class Output:
     lossless = False
     vital = False
     skips = False
+    farewell = 0.0
     idle_after: float | None = None
 
     def result(self, result: FrameResult) -> None:
@@ -208,36 +207,19 @@ def close_all(outlets: list[Outlet], seconds: float = _FAREWELL) -> list[str]:
 
     Args:
         outlets: In any order.
-        seconds: That they have together.
+        seconds: That they have together, unless one has a longer ``farewell``.
 
     Returns:
         Names of the outputs that did not finish; their threads are left behind.
     """
     for outlet in outlets:
         outlet.finish()
-    end = time.monotonic() + seconds
-    late = [o.output.name for o in outlets if not o.close(max(end - time.monotonic(), 0.0))]
-    if "stdout" in late:  # its reader does not read, so a flush at the end of Python would hang
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
-    return late
-
-
-def losses(snapshot: Mapping[str, Any], outlets: Iterable[Outlet]) -> list[str]:
-    """What outputs lost, a line each, for the end of a run.
-
-    Args:
-        snapshot: Of :meth:`Status.snapshot <edge_runtime.stream.status.Status.snapshot>`.
-        outlets: In any order.
-    """
-    drops, failures = snapshot["output_drops"], snapshot["output_failures"]
-    lines = []
-    for output in (outlet.output for outlet in outlets):
-        dropped = 0 if output.skips else drops.get(output.name, 0)
-        failed = failures.get(output.name, 0)
-        counts = [f"{n} {what}" for n, what in ((dropped, "dropped"), (failed, "failed")) if n]
-        if counts:
-            lines.append(f"{output.name}: {', '.join(counts)}.")
-    return lines
+    begun = time.monotonic()
+    return [
+        o.output.name
+        for o in outlets
+        if not o.close(max(begun + max(seconds, o.output.farewell) - time.monotonic(), 0.0))
+    ]
 
 
 def _reason(error: Exception) -> str:

@@ -70,9 +70,7 @@ class Target:
         shown = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self.name = f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
 
-    def post(
-        self, body: bytes, headers: Mapping[str, str], connect: float, whole: float
-    ) -> Answer:
+    def post(self, body: bytes, headers: Mapping[str, str], connect: float, whole: float) -> Answer:
         """Send and wait for the answer's head.
 
         Args:

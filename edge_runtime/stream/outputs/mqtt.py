@@ -218,5 +218,3 @@ def _trusted(ca_file: str | None) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror if type(error) is FileNotFoundError else "no certificates in PEM"
         raise UsageError(f"--mqtt-ca {ca_file}: {reason}.") from error
-
-

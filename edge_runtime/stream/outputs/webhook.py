@@ -170,6 +170,4 @@ def _key(secret: str) -> bytes:
     try:
         return base64.b64decode(secret.removeprefix(_ENCODED), validate=True)
     except (binascii.Error, ValueError):
-        raise UsageError(
-            f"{SECRET_VARIABLE}: base64 was expected behind {_ENCODED}."
-        ) from None
+        raise UsageError(f"{SECRET_VARIABLE}: base64 was expected behind {_ENCODED}.") from None

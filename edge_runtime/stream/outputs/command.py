@@ -17,23 +17,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection
-from typing import IO, Any
 
 from ...errors import EdgeError, SystemFailure, UsageError
-from ...output.plain import visible
 from ..results import Event
 from ..status import Status
 from .base import Output
 from .messages import message, state_of
+from .tail import Tail
 
 #: Seconds between SIGTERM and SIGKILL.
 _GRACE = 1.0
 
 #: Seconds that a program has that is under way when the stream ends.
 _FAREWELL = 3.0
-
-#: Bytes of a program's complaints that are kept; the last line is wanted.
-_KEPT = 4096
 
 _POLL = 0.05
 
@@ -87,7 +83,7 @@ class Command(Output):
             process = self._start(told, _environment(event, self._source))
         except OSError as error:
             raise SystemFailure(f"{self._words[0]}: {error.strerror or error}.") from error
-        tail = _Tail(process.stderr)
+        tail = Tail(process.stderr)
         try:
             done = self._wait(process)
         finally:
@@ -126,27 +122,6 @@ class Command(Output):
                 if self._hurried.is_set() and not hurried:
                     hurried, end = True, min(end, time.monotonic() + _FAREWELL)
         return False
-
-
-class _Tail:
-    """Reads a pipe to its end, so that its writer never waits, and keeps what came last."""
-
-    def __init__(self, pipe: IO[bytes] | None) -> None:
-        self._kept = b""
-        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._thread.start()
-
-    def last_line(self) -> str:
-        """A blank and the last line that is not empty; empty where there is none."""
-        self._thread.join(_GRACE)  # a child in the background may hold the pipe open
-        lines = self._kept.decode(errors="replace").split("\n")
-        line = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f" {visible(line)}" if line else ""
-
-    def _read(self, pipe: Any) -> None:
-        with contextlib.suppress(OSError, ValueError), pipe:
-            while piece := pipe.read1(_KEPT):
-                self._kept = (self._kept + piece)[-_KEPT:]
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -103,7 +103,9 @@ class Answering:
                 return self._without_map(prepared, error)
             return FrameResult(self._failure(error, frame), frame, age_ms)
         self._failed = 0
-        return FrameResult(_timed(prediction, frame, tensor), frame, age_ms)
+        spec = self._classifier.info.preprocess
+        timed = _timed(prediction, frame, tensor)
+        return FrameResult(timed, frame, age_ms, spec=spec, roi=self._roi)
 
     def _explains(self) -> bool:
         return self._wants_maps() and self._classifier.backend is not self._mapless

@@ -13,7 +13,7 @@ from ..preprocess import Roi
 from ..sources.base import BadFrame, Source, SourceSettings
 from .answering import Answering
 from .feed import Feed
-from .outputs.base import Outlet
+from .outputs.base import Outlet, StopStream
 from .pace import Pace
 from .results import Event, FrameResult
 from .status import Status
@@ -222,6 +222,9 @@ class Loop:
         for outlet in self._outlets:
             failure = outlet.failure
             if failure is None:
+                continue
+            if isinstance(failure, StopStream):
+                self.stop(f"{outlet.output.name} closed")
                 continue
             if isinstance(failure, OSError) and not isinstance(failure, BrokenPipeError):
                 reason = system_failure(failure) or failure.strerror or str(failure)

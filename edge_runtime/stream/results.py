@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..prediction import Prediction
 from ..sources.base import Frame
+
+if TYPE_CHECKING:
+    from ..manifest import PreprocessSpec
+    from ..preprocess import Roi
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,20 @@ class FrameResult:
         frame: The frame that was classified.
         age_ms: Its age in milliseconds when inference started.
         steady: The label that stands after this frame; None without smoothing.
+        spec: The preprocessing that the network saw the frame through; places a heat map on it.
+        roi: The part of the frame that was looked at; None for all of it.
     """
 
     prediction: Prediction
     frame: Frame
     age_ms: float
     steady: Steady | None = None
+    spec: PreprocessSpec | None = None
+    roi: Roi | None = None
 
     def with_steady(self, steady: Steady) -> FrameResult:
         """The same with the label that stands; lighter than ``dataclasses.replace``."""
-        return FrameResult(self.prediction, self.frame, self.age_ms, steady)
+        return FrameResult(self.prediction, self.frame, self.age_ms, steady, self.spec, self.roi)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""

@@ -50,6 +50,7 @@ class Status:
         self._ran_from: float | None = None
         self._ran_until: float | None = None
         self._watchers: list[Callable[[], None]] = []
+        self._queues: dict[str, Callable[[], int]] = {}
         self._board: dict[str, Any] = {"temperature": [], "throttling": None}
         self._board_until = float("-inf")
 
@@ -67,6 +68,11 @@ class Status:
         """An output raised an exception."""
         with self._lock:
             self._failures[output] += 1
+
+    def watch_queue(self, output: str, length: Callable[[], int]) -> None:
+        """Know of an output's queue; ``length`` must return at once."""
+        with self._lock:
+            self._queues[output] = length
 
     def result(self, result: FrameResult) -> None:
         """A frame was answered."""
@@ -139,7 +145,8 @@ class Status:
             - counters since the start: ``frames`` (grabbed), ``results``, ``dropped`` (by a live
               source for newer ones), ``skipped`` (by --every and --max-fps), ``corrupt``,
               ``reconnects``, ``inference_failures``, ``events_KIND``;
-            - ``output_drops`` and ``output_failures``: counts by the output's name;
+            - ``output_drops`` and ``output_failures``: counts by the output's name, and
+              ``output_queues``: what waits in front of each;
             - ``fps`` (results a second over the last five seconds) and ``mean_fps`` (since the loop began);
             - ``histograms``: ``infer_ms``, ``total_ms``, ``age_ms``, each as
               :meth:`Histogram.to_dict <edge_runtime.stream.figures.Histogram.to_dict>` says;
@@ -165,6 +172,7 @@ class Status:
                 **self._counts,
                 "output_drops": dict(self._drops),
                 "output_failures": dict(self._failures),
+                "output_queues": {name: length() for name, length in self._queues.items()},
                 "fps": round(self._rate.value(), 3),
                 "mean_fps": self._mean_fps(),
                 "histograms": {f"{n}_ms": times.to_dict() for n, times in self._times.items()},

@@ -47,7 +47,10 @@ class Status:
         self._last_at: float | None = None
         self._source_state, self._source_since = "opening", self.started
         self._phase = "starting"
+        self._ran_from: float | None = None
+        self._ran_until: float | None = None
         self._watchers: list[Callable[[], None]] = []
+        self._queues: dict[str, Callable[[], int]] = {}
         self._board: dict[str, Any] = {"temperature": [], "throttling": None}
         self._board_until = float("-inf")
 
@@ -65,6 +68,11 @@ class Status:
         """An output raised an exception."""
         with self._lock:
             self._failures[output] += 1
+
+    def watch_queue(self, output: str, length: Callable[[], int]) -> None:
+        """Know of an output's queue; ``length`` must return at once."""
+        with self._lock:
+            self._queues[output] = length
 
     def result(self, result: FrameResult) -> None:
         """A frame was answered."""
@@ -88,7 +96,11 @@ class Status:
     def enter(self, phase: str) -> None:
         """Say what the run is at: ``starting``, ``running`` or ``stopped``."""
         with self._lock:
-            self._phase = phase
+            self._phase, now = phase, time.monotonic()
+            if phase == "running" and self._ran_from is None:
+                self._ran_from = now
+            if phase == "stopped" and self._ran_until is None:
+                self._ran_until = now
         self._wake()
 
     def watch(self, watcher: Callable[[], None]) -> None:
@@ -101,10 +113,25 @@ class Status:
         with self._lock:
             return self._state()
 
-    def age_quantile(self, share: float) -> float | None:
-        """Milliseconds that ``share`` of all frames were not above when their inference started."""
+    def brief(self) -> tuple[str, str | None, float]:
+        """The state, the steady label (or "unknown"; None without), and results a second now."""
         with self._lock:
-            return self._times["age"].quantile(share)
+            steady = None if self._last is None else self._last.steady
+            label = None if steady is None else steady.state
+            return self._state(), label, self._rate.value()
+
+    def summary(self) -> dict[str, Any]:
+        """What the run comes to, for its end; keys as in :meth:`snapshot`."""
+        with self._lock:
+            p95 = self._times["age"].quantile(0.95)
+            return {
+                **{name: self._counts[name] for name in _COUNTERS},
+                "output_drops": dict(self._drops),
+                "output_failures": dict(self._failures),
+                "seconds": round(self._ran(), 3),
+                "mean_fps": self._mean_fps(),
+                "age_p95_ms": None if p95 is None else round(p95, 3),
+            }
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON values, at one moment.
@@ -118,8 +145,9 @@ class Status:
             - counters since the start: ``frames`` (grabbed), ``results``, ``dropped`` (by a live
               source for newer ones), ``skipped`` (by --every and --max-fps), ``corrupt``,
               ``reconnects``, ``inference_failures``, ``events_KIND``;
-            - ``output_drops`` and ``output_failures``: counts by the output's name;
-            - ``fps`` (results a second over the last five seconds) and ``mean_fps`` (since the start);
+            - ``output_drops`` and ``output_failures``: counts by the output's name, and
+              ``output_queues``: what waits in front of each;
+            - ``fps`` (results a second over the last five seconds) and ``mean_fps`` (since the loop began);
             - ``histograms``: ``infer_ms``, ``total_ms``, ``age_ms``, each as
               :meth:`Histogram.to_dict <edge_runtime.stream.figures.Histogram.to_dict>` says;
             - ``steady`` (the label that stands, null without), ``last`` (the last result, null
@@ -144,14 +172,25 @@ class Status:
                 **self._counts,
                 "output_drops": dict(self._drops),
                 "output_failures": dict(self._failures),
+                "output_queues": {name: length() for name, length in self._queues.items()},
                 "fps": round(self._rate.value(), 3),
-                "mean_fps": round(self._counts["results"] / uptime, 3) if uptime > 0 else 0.0,
+                "mean_fps": self._mean_fps(),
                 "histograms": {f"{n}_ms": times.to_dict() for n, times in self._times.items()},
                 "steady": None if steady is None else steady.to_dict(),
                 "last": None if last is None else last.to_dict(),
                 "last_result_s": None if self._last_at is None else round(now - self._last_at, 3),
                 **board,
             }
+
+    def _ran(self) -> float:
+        """Seconds since the loop began, until it ended."""
+        if self._ran_from is None:
+            return 0.0
+        return (self._ran_until or time.monotonic()) - self._ran_from
+
+    def _mean_fps(self) -> float:
+        ran = self._ran()
+        return round(self._counts["results"] / ran, 3) if ran > 0 else 0.0
 
     def _state(self) -> str:
         if self._phase != "running":

@@ -25,6 +25,10 @@ _POLL = 0.25
 _QUIET = 30.0
 
 
+class StopStream(Exception):
+    """Raised by an output that ends the stream as a person would: its window was closed."""
+
+
 class Output:
     """Told of results and events, from one thread of its own; override what is needed.
 
@@ -39,6 +43,9 @@ class Output:
         lossless: Whether, with a source that is not live, the loop waits for it instead, and the
             stream ends when it fails: a recorded source can be run again.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
+        skips: Whether leaving results out is its nature, as of a window; then nobody is warned.
+        farewell: Seconds that it needs at the end; fewer than what others have anyway are ignored.
+        idle_after: Seconds without a message after which :meth:`idle` is called; None for never.
     """
 
     name = "output"
@@ -47,12 +54,21 @@ class Output:
     capacity = 8
     lossless = False
     vital = False
+    skips = False
+    farewell = 0.0
+    idle_after: float | None = None
 
     def result(self, result: FrameResult) -> None:
         """One frame was answered."""
 
     def event(self, event: Event) -> None:
         """Something happened."""
+
+    def idle(self) -> None:
+        """Nothing came for :attr:`idle_after` seconds."""
+
+    def hurry(self) -> None:
+        """The stream ends: wait for nothing any more; called from another thread, at once."""
 
     def close(self) -> None:
         """Finish what is written; called once, on the same thread, after the last message."""
@@ -91,7 +107,9 @@ class Outlet:
         self._queue: deque[FrameResult | Event] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._warned = float("-inf")
+        self._warned = {"drop": float("-inf"), "failure": float("-inf")}
+        self._dropped = 0
+        status.watch_queue(output.name, lambda: len(self._queue))
         self._thread = threading.Thread(target=self._work, name=f"out-{output.name}", daemon=True)
         self._thread.start()
 
@@ -107,8 +125,10 @@ class Outlet:
     def finish(self) -> None:
         """Have it end after what waits in its queue; at once, without waiting for that."""
         with self._changed:
-            self._closing = True
+            already, self._closing = self._closing, True
             self._changed.notify_all()
+        if not already:
+            self.output.hurry()
 
     def close(self, seconds: float = _FAREWELL) -> bool:
         """Let it finish, for a few seconds; whether it did."""
@@ -120,10 +140,15 @@ class Outlet:
         with self._changed:
             while self._full() and self._waited_for():
                 self._changed.wait(_POLL)
-            if self._full():
+            full = self._full()
+            if full:
                 self._make_room()
             self._queue.append(item)
             self._changed.notify_all()
+        if full:
+            self._dropped += 1
+            if not self.output.skips:
+                self._warn("drop", f"too slow; {self._dropped} messages dropped so far.")
 
     def _full(self) -> bool:
         return len(self._queue) >= self.output.capacity
@@ -144,28 +169,37 @@ class Outlet:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
+                self._changed.wait_for(lambda: self._queue or self._closing, self.output.idle_after)
+                item = self._queue.popleft() if self._queue else None
+                if item is None and self._closing:
                     break
-                item = self._queue.popleft()
                 self._changed.notify_all()
-            self._tell(self.output.event if isinstance(item, Event) else self.output.result, item)
+            if item is None:
+                self._tell(lambda _: self.output.idle(), None)
+            elif isinstance(item, Event):
+                self._tell(self.output.event, item)
+            else:
+                self._tell(self.output.result, item)
         self._tell(lambda _: self.output.close(), None)
 
     def _tell(self, method: Callable[..., None], item: object) -> None:
         try:
             method(item)
         except Exception as error:  # an output's failure is not the stream's
-            if self.output.vital or self._waits:
+            if self.output.vital or self._waits or isinstance(error, StopStream):
                 with self._changed:
                     self.failure = self.failure or error
                     self._changed.notify_all()
                 return
             self._status.failed_by(self.output.name)
-            now = time.monotonic()
-            if now - self._warned > _QUIET:
-                self._warned = now
-                _log.warning("%s: %s", self.output.name, _reason(error))
+            self._warn("failure", _reason(error))
+
+    def _warn(self, of: str, text: str) -> None:
+        """Say it, unless the same was said a moment ago."""
+        now = time.monotonic()
+        if now - self._warned[of] > _QUIET:
+            self._warned[of] = now
+            _log.warning("%s: %s", self.output.name, text)
 
 
 def close_all(outlets: list[Outlet], seconds: float = _FAREWELL) -> list[str]:
@@ -173,15 +207,19 @@ def close_all(outlets: list[Outlet], seconds: float = _FAREWELL) -> list[str]:
 
     Args:
         outlets: In any order.
-        seconds: That they have together.
+        seconds: That they have together, unless one has a longer ``farewell``.
 
     Returns:
         Names of the outputs that did not finish; their threads are left behind.
     """
     for outlet in outlets:
         outlet.finish()
-    end = time.monotonic() + seconds
-    return [o.output.name for o in outlets if not o.close(max(end - time.monotonic(), 0.0))]
+    begun = time.monotonic()
+    return [
+        o.output.name
+        for o in outlets
+        if not o.close(max(begun + max(seconds, o.output.farewell) - time.monotonic(), 0.0))
+    ]
 
 
 def _reason(error: Exception) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from ...output.plain import visible
 from ...output.sink import to_stdout
 from ...output.text import format_answer
 from ..results import Event, FrameResult
+from ..summary import summarize
 from .base import Output
 
 #: What is printed: answers of frames, what happened, or both.
@@ -39,18 +41,39 @@ class Lines(Output):
         if self._as_json:
             self._write(json.dumps(result.to_dict()))
             return
-        answer = format_answer(result.prediction, self._threshold)
-        self._write(f"frame {result.frame.number}: {answer}  age {result.age_ms:.0f} ms")
+        prediction = result.prediction
+        if prediction.error is not None:
+            said = f"error: {prediction.error}"
+        else:
+            said = format_answer(prediction, self._threshold)
+        self._write(f"frame {result.frame.number}: {said}  age {result.age_ms:.0f} ms")
 
     def event(self, event: Event) -> None:
         """One line an event."""
+        if event.kind == "reload" and event.data["ok"]:
+            self._threshold = event.data["unknown_threshold"]
         if not self._events:
             return
         if self._as_json:
             self._write(json.dumps(event.to_dict()))
-            return
-        said = ", ".join(f"{key} {value}" for key, value in event.data.items())
-        self._write(f"{event.kind}: {said}")
+        elif event.kind == "label":
+            self._write(f"label: {_label(event.data)}")
+        elif event.kind == "stop":
+            said = event.data["error"] or summarize(event.data)
+            self._write(f"stop: {event.data['reason']}: {said}")
+        else:
+            said = ", ".join(f"{key} {value}" for key, value in event.data.items())
+            self._write(f"{event.kind}: {said}")
 
     def _write(self, text: str) -> None:
         to_stdout(f"{visible(text)}\n")
+
+
+def _label(data: dict[str, Any]) -> str:
+    """The new label, since which frame, and what stood before."""
+    label = "unknown" if data["unknown"] else data["label"]
+    place = "" if data["seconds"] is None else f" at {data['seconds']:.2f} s"
+    before = ""
+    if data["previous"] is not None:
+        before = f", after {data['previous']} for {data['stood_s']:.1f} s"
+    return f"{label} {data['score']:.3f}, frame {data['frame']}{place}{before}"

@@ -26,7 +26,9 @@ PATIENCE = 60.0
 
 def chromium() -> str:
     """The browser; skips the test where there is none."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if found is None:
         pytest.skip("no Chromium on this machine")
     return found
@@ -49,9 +51,17 @@ class Browser:
         self._log = open(folder / "chromium.log", "wb")
         self._process = subprocess.Popen(
             [
-                program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-first-run",
-                "--disable-gpu", "--disable-extensions", "--disable-background-networking",
-                "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={folder / 'profile'}",
+                program,
+                "--headless=new",
+                "--remote-debugging-pipe",
+                "--no-sandbox",
+                "--no-first-run",
+                "--disable-gpu",
+                "--disable-extensions",
+                "--disable-background-networking",
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+                f"--user-data-dir={folder / 'profile'}",
                 "about:blank",
             ],  # fmt: skip
             preexec_fn=arrange,
@@ -174,11 +184,24 @@ class Page:
             )
 
     def wait(self, condition: str | Callable[[], object], seconds: float = PATIENCE) -> None:
-        """Until a JavaScript expression or a function says yes."""
+        """Until a JavaScript expression or a function says yes; it may fail before.
+
+        A page that is just being loaded has no elements yet.
+        """
         end = time.monotonic() + seconds
-        while not (condition() if callable(condition) else self.evaluate(condition)):
+        while not self._holds(condition):
             assert time.monotonic() < end, f"not within {seconds:g} s: {condition}"
             time.sleep(0.1)
+
+    def to_front(self) -> None:
+        """Pages behind another one count as hidden."""
+        self.send("Page.bringToFront")
+
+    def _holds(self, condition: str | Callable[[], object]) -> bool:
+        if callable(condition):
+            return bool(condition())
+        answer = self.send("Runtime.evaluate", expression=condition, returnByValue=True)
+        return "exceptionDetails" not in answer and bool(answer["result"].get("value"))
 
     def screenshot(self, file: Path, whole: bool = True) -> None:
         """A PNG of the page, below the fold too."""
@@ -205,7 +228,9 @@ class Page:
                 found.append(str(parameters["exceptionDetails"]))
             elif event["method"] == "Log.entryAdded":
                 if parameters["entry"]["level"] in ("error", "warning"):
-                    found.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
+                    found.append(
+                        f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}"
+                    )
         return found
 
     @property

@@ -72,9 +72,10 @@ def running(
     limits: Limits | None = None,
     try_heatmap: Callable[[], object] = lambda: None,
     send_buffer: int | None = None,
+    port: int = 0,
 ) -> Iterator[Running]:
     """A preview on a port of its own; closed as the loop closes it."""
-    listener = listen(resolve(Address("127.0.0.1", 0), "--preview"), "--preview", send_buffer)
+    listener = listen(resolve(Address("127.0.0.1", port), "--preview"), "--preview", send_buffer)
     status = Status("test:", "/somewhere/models/colors.tflite")
     secret = Token(TOKEN, "test") if token else None
     preview = Preview(listener, secret, status, try_heatmap, settings, limits)

@@ -6,6 +6,7 @@ https://chromedevtools.github.io/devtools-protocol/ says what :meth:`Page.send` 
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import json
 import os
@@ -48,22 +49,14 @@ class Browser:
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 
-        self._log = open(folder / "chromium.log", "wb")
+        self._log = open(folder / "chromium.log", "wb")  # noqa: SIM115  # closed with the browser
+        options = [
+            "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-first-run",
+            "--disable-gpu", "--disable-extensions", "--disable-background-networking",
+            "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={folder / 'profile'}",
+        ]  # fmt: skip
         self._process = subprocess.Popen(
-            [
-                program,
-                "--headless=new",
-                "--remote-debugging-pipe",
-                "--no-sandbox",
-                "--no-first-run",
-                "--disable-gpu",
-                "--disable-extensions",
-                "--disable-background-networking",
-                "--disable-dev-shm-usage",
-                "--hide-scrollbars",
-                f"--user-data-dir={folder / 'profile'}",
-                "about:blank",
-            ],  # fmt: skip
+            [program, *options, "about:blank"],
             preexec_fn=arrange,
             close_fds=False,
             start_new_session=True,
@@ -84,10 +77,8 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._thread.join(5)
         for file in (self._writes, self._reads, self._log):
@@ -227,10 +218,9 @@ class Page:
             if event["method"] == "Runtime.exceptionThrown":
                 found.append(str(parameters["exceptionDetails"]))
             elif event["method"] == "Log.entryAdded":
-                if parameters["entry"]["level"] in ("error", "warning"):
-                    found.append(
-                        f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}"
-                    )
+                entry = parameters["entry"]
+                if entry["level"] in ("error", "warning"):
+                    found.append(f"{entry['text']} {entry.get('url', '')}")
         return found
 
     @property

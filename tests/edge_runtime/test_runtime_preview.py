@@ -201,6 +201,30 @@ def test_history_is_bounded() -> None:
     assert [line["text"] for line in data] == [f"label {n}" for n in range(5, HISTORY + 5)]
 
 
+def test_history_of_a_source_that_is_lost_for_long() -> None:
+    """One line, which tells of the last attempt; labels stay in sight."""
+
+    def lost(attempt: int) -> Event:
+        data = {"state": "lost", "reason": "refused.", "attempt": attempt, "retry_in_s": 1.2345}
+        return Event("source", data)
+
+    with running() as preview:
+        preview.preview.event(label_event("blue"))
+        for attempt in (1, 2):
+            preview.preview.event(lost(attempt))
+        with httpx.stream("GET", f"{preview.url}events", timeout=PATIENCE) as answer:
+            found = events(answer.iter_lines())
+            before = next(found)[1]
+            texts = [line["text"] for line in before]
+            assert texts == ["blue", "lost: refused, attempt 2, retry in 1.2 s"]
+            preview.preview.event(lost(3))
+            line = next(data for kind, data in found if kind == "happened")
+            assert line["place"] == before[-1]["place"], "it takes the place of the one before"
+            preview.preview.event(Event("source", {"state": "open"}))
+            line = next(data for kind, data in found if kind == "happened")
+            assert line["place"] != before[-1]["place"]
+
+
 def test_states_of_the_label() -> None:
     status = Status("test:", "model")
     assert state(status.snapshot(), 0)["label"]["state"] == "none"

@@ -120,6 +120,17 @@ def test_unknown_and_lost(browser: Browser, preview: Running, tmp_path: Path) ->
     page.wait("document.getElementById('link-text').textContent === 'Lost'")
     assert "(attempt 3)" in page.text("link-more")
     assert page.text("link-why") == "connection refused."
+    for attempt in (4, 5):
+        again = {
+            "state": "lost",
+            "reason": "connection refused.",
+            "attempt": attempt,
+            "retry_in_s": 90.0,
+        }
+        tell(preview, again)
+    page.wait("document.getElementById('link-more').textContent.includes('(attempt 5)')")
+    page.wait("document.querySelectorAll('#history li').length === 2")
+    assert "attempt 5" in page.text("history")
     assert page.evaluate("document.getElementById('frame').className") == "stale"
     assert page.text("nothing") == "Lost"
     check_accessibility(page)

@@ -75,7 +75,7 @@ def happening(event: Event) -> dict[str, Any]:
     """One line of the history.
 
     Returns:
-        ``time``, ``kind``, ``text``, ``score`` (or null), ``unknown`` (of a label).
+        ``time``, ``kind``, ``state`` (of a source), ``text``, ``score`` (or null), ``unknown`` (of a label).
     """
     data = event.data
     score, unknown = None, False
@@ -88,6 +88,7 @@ def happening(event: Event) -> dict[str, Any]:
     return {
         "time": iso_time(event.time),
         "kind": event.kind,
+        "state": data.get("state"),
         "text": text[:_LONGEST],
         "score": score,
         "unknown": unknown,
@@ -97,12 +98,16 @@ def happening(event: Event) -> dict[str, Any]:
 def _in_words(kind: str, data: dict[str, Any]) -> str:
     """What an event tells, its state and reason first."""
     rest = [
-        f"{key.removesuffix('_s').replace('_', ' ')} {value}{' s' if key.endswith('_s') else ''}"
+        f"{key.removesuffix('_s').replace('_', ' ')} {_short(value)}{' s' if key.endswith('_s') else ''}"
         for key, value in data.items()
         if key not in ("state", "reason") and value is not None
     ]
     first = [str(data[key]).rstrip(".") for key in ("state", "reason") if data.get(key)]
     return ", ".join([": ".join(first), *rest] if first else rest) or kind
+
+
+def _short(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def _label(last: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,14 @@ class Hub:
         if event.kind == "source":
             self._source, self._source_at = event.data, time.monotonic()
         self._happened += 1
-        self._history.append((self._happened, happening(event)))
+        line, place = happening(event), self._happened
+        if event.kind == "source" and self._history:
+            # Of a source that is lost for a night, one line: labels are what people look for.
+            before = self._history[-1][1]
+            if (before["kind"], before["state"]) == ("source", line["state"]):
+                place = before["place"]
+                self._history.pop()
+        self._history.append((self._happened, line | {"place": place}))
         self._news.tell()
 
     def close(self) -> None:
@@ -142,8 +149,8 @@ class Hub:
     async def facts(self, name: str) -> AsyncGenerator[bytes, None]:
         """Server-sent events (WHATWG HTML, 9.2) of what is so and what happened.
 
-        ``history`` comes first, a list; then ``happened`` for each new line of it, ``state`` four
-        times a second, and ``picture`` when it changes whether that viewer's pictures are on their
+        ``history`` comes first, a list; then ``happened`` for each new line of it (which takes the
+        place of the one before if that has the same ``place``), ``state`` four times a second, and ``picture`` when it changes whether that viewer's pictures are on their
         way.
 
         Args:

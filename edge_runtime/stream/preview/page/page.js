@@ -212,6 +212,7 @@ function showScores(top) {
 
 function line(entry) {
   const item = document.createElement("li");
+  item.dataset.place = entry.place;
   const parts = [["time", "", new Date(entry.time).toLocaleTimeString()], ["span", "kind", entry.kind]];
   const score = entry.score === null ? "" : ` ${percent(entry.score)}`;
   parts.push(["span", entry.unknown ? "what unknown" : "what", entry.text + score]);
@@ -227,7 +228,10 @@ function line(entry) {
 
 function addToHistory(entries) {
   const list = byId("history");
-  for (const entry of entries) list.prepend(line(entry));
+  for (const entry of entries) {
+    if (list.firstChild?.dataset.place === String(entry.place)) list.firstChild.remove();
+    list.prepend(line(entry));
+  }
   while (list.children.length > 50) list.lastChild.remove();
   byId("history-none").hidden = list.children.length > 0;
   list.hidden = list.children.length === 0;

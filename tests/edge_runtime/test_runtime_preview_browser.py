@@ -6,7 +6,10 @@ with which the page is checked for accessibility, too.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -243,3 +246,55 @@ def test_pictures_start_again_when_they_were_cut_off(browser: Browser, preview: 
     preview.preview._server.call(cut)
     page.wait(lambda: bool(looked))
     page.wait(SEEN)
+
+
+def _proxy(listener: socket.socket, port: int) -> None:
+    """Every path below /camera/ is one of the preview; a connection a request."""
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_pass_on, args=(client, port), daemon=True).start()
+
+
+def _pass_on(client: socket.socket, port: int) -> None:
+    with (
+        client,
+        socket.create_connection(("127.0.0.1", port)) as server,
+        contextlib.suppress(OSError),
+    ):
+        request = client.recv(65536)
+        method, path, rest = request.split(b" ", 2)
+        if not path.startswith(b"/camera/"):
+            client.sendall(
+                b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            return
+        line, headers = rest.split(b"\r\n", 1)
+        path = path.removeprefix(b"/camera")
+        server.sendall(b" ".join([method, path, line]) + b"\r\nconnection: close\r\n")
+        server.sendall(headers.replace(b"Connection: keep-alive\r\n", b""))
+        while data := server.recv(65536):
+            client.sendall(data)
+
+
+def test_below_a_folder_of_a_proxy(browser: Browser) -> None:
+    """Pictures, facts, token and cookie, all with addresses that are relative."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, running(token=True, settings=FAST) as preview:
+        threading.Thread(target=_proxy, args=(listener, preview.port), daemon=True).start()
+        tell(preview, {"state": "open"})
+        preview.give_on(lambda n: either(preview, n))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/camera/"
+        page = browser.open(f"{url}?token={TOKEN}")
+        page.wait(SEEN)
+        assert page.evaluate("location.href") == url
+        page.wait("document.getElementById('link-text').textContent === 'Connected'")
+        page.click("heatmap")
+        page.wait("document.getElementById('heatmap').getAttribute('aria-pressed') === 'true'")
+        cookies = page.send("Network.getCookies", urls=[url])["cookies"]
+        assert [cookie["path"] for cookie in cookies] == ["/camera"], (
+            "not seen by others on that host"
+        )
+        assert page.complaints == []

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-
 class SourceTrouble(EdgeError):
     """Something that a source recovers from, or the reason why it did not."""
 

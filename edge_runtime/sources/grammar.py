@@ -19,6 +19,8 @@ import re
 
 from ..errors import UsageError
 from .base import Source
+from .credentials import hide_credentials as hide_credentials  # it was defined here
+from .credentials import shown_source
 
 _HELP = (
     "A source is a camera (0, /dev/video0, picamera), a URL (rtsp://, http://), a video file, "
@@ -32,11 +34,6 @@ _SCHEMES = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}
 _WORDS = {"picamera": "picamera", "screen": "screen", "test": "pattern"}
 
 
-def hide_credentials(source: str) -> str:
-    """The source as it may be shown: user and password of a URL replaced by ``***``."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "***@", source)
-
-
 def parse_source(text: str) -> Source:
     """Tell the kinds of sources apart.
 
@@ -46,7 +43,7 @@ def parse_source(text: str) -> Source:
     Raises:
         UsageError: It is none, or a path that does not exist.
     """
-    name = hide_credentials(text)
+    name = shown_source(text)
     scheme, url, _ = text.partition("://")
     if url:
         kind = _SCHEMES.get(scheme.lower())

@@ -16,7 +16,7 @@ _CAPTURE = 1
 _DISCRETE = 1
 
 #: Answers at most to one question: a driver that does not end its list is not trusted.
-_MOST = 200
+_MOST = 64
 
 #: Asks a driver: request and structure in, structure out; OSError at the end of a list.
 Ask = Callable[[int, bytes], bytes]

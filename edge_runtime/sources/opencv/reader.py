@@ -6,6 +6,8 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +31,10 @@ _GRACE = 3.0
 #: Seconds for the child's word that no frame is on its way.
 _ANSWER = 1.0
 
+#: Frames that may be in the shared memory at a time without being used: of its six slots, one is
+#: written and one waits.
+_KEPT = 4
+
 #: Places of concealed damage that are named; further ones are counted.
 _NAMED = 3
 
@@ -40,8 +46,8 @@ Refusal = Callable[[str], EdgeError]
 class OpenCVReader:
     """A source in a child process; see :class:`~edge_runtime.sources.base.Reader`.
 
-    At most three frames may be kept unused at a time: each holds a slot of the shared memory until
-    its ``data`` was called or it is dropped.
+    A frame holds a slot of the shared memory until its ``data`` was called or it is dropped; of
+    many that are kept, the older ones are copied out of it.
 
     Attributes:
         fps: Frames a second that the source says it gives; None before it is open.
@@ -74,6 +80,7 @@ class OpenCVReader:
         self._outcome: EdgeError | None = None
         self._connected = self._ended = self._closed = self._canceled = False
         self._bad: list[str] = []
+        self._kept = deque[weakref.ref[_Held]]()
         self._damaged = 0
         self.fps: float | None = None
         self.size: tuple[int, int] | None = None
@@ -83,6 +90,8 @@ class OpenCVReader:
         except OSError as error:
             reason = f"no process for reading it could be started ({error.strerror})"
             raise SystemFailure(f"{source.name}: {reason}.") from error
+        #: Number of the child process.
+        self.pid = self._link.pid
         self._link.send(job.to_line())
 
     def connect(self) -> None:
@@ -223,6 +232,11 @@ class OpenCVReader:
         if self._pool is None or self._pool.number != message["pool"]:
             raise Gone("its process has mixed up its memory")
         held = _Held(self._link, self._pool, message)
+        self._kept.append(weakref.ref(held))
+        while len(self._kept) > _KEPT:
+            oldest = self._kept.popleft()()
+            if oldest is not None:
+                oldest.copy_out()
         seconds = message.get("seconds")
         return Grabbed(message["captured"], held.data, message.get("index"), seconds)
 
@@ -269,22 +283,27 @@ class _Held:
         self._link, self._pool = link, pool
         self._slot, self._bytes = message["frame"], message["bytes"]
         self._shape = message.get("shape")
-        self._free = False
+        self._copying = threading.Lock()
+        self._copy: bytes | np.ndarray | None = None
+
+    def copy_out(self) -> bytes | np.ndarray:
+        """Free the slot; the frame is kept in this process's own memory."""
+        with self._copying:
+            if self._copy is None:
+                view = self._pool.view(self._slot, self._bytes)
+                whole = self._shape is None
+                self._copy = view.tobytes() if whole else view.reshape(self._shape).copy()
+                self._free()
+            return self._copy
 
     def data(self) -> bytes | np.ndarray:
         """The frame: bytes of a JPEG, or uint8 (h, w, 3) RGB of its own."""
-        if self._free:
-            raise BadFrame("the frame was taken already.")
-        view = self._pool.view(self._slot, self._bytes)
-        copy = view.tobytes() if self._shape is None else view.reshape(self._shape).copy()
-        self._release()
-        return copy
+        return self.copy_out()
 
-    def _release(self) -> None:
-        if not self._free:
-            self._free = True
-            self._link.send(b"free %d %d\n" % (self._pool.number, self._slot))
+    def _free(self) -> None:
+        self._link.send(b"free %d %d\n" % (self._pool.number, self._slot))
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # the interpreter may be half taken apart
-            self._release()
+            if self._copy is None:
+                self._free()

@@ -21,7 +21,7 @@ _SECRETS = (
     r"(?:access|auth|refresh)[_-]?token|auth(?:orization)?|api[_-]?key|key|secret|sig(?:nature)?|"
     r"sid|session(?:[_-]?id)?|credentials?"
 )
-_PARAMETER = re.compile(rf"(?i)(?<![a-z0-9])({_SECRETS})=([^&;#\s\"'<>]+)")
+_PARAMETER = re.compile(rf"(?i)(?<![a-z0-9])({_SECRETS})=(?!\*\*\*)([^&;#\s\"'<>]+)")
 
 #: Shorter ones are parts of words; they are hidden within URLs only.
 _SHORTEST = 4

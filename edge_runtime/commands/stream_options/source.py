@@ -85,7 +85,8 @@ class SourceChoice:
         from ...sources.checking import check_wishes
         from ...sources.grammar import parse_source
 
-        values = {name: value for name, value in self.values.items() if value not in (None, False)}
+        # What was not given; 0 is a number of attempts.
+        values = {k: v for k, v in self.values.items() if v is not None and v is not False}
         source = parse_source(_address(values.pop("address", None), values.pop("file", None)))
         check_wishes(source, values)
         if "rotate" in values:

@@ -32,7 +32,7 @@ def open_reader(source: Source, settings: SourceSettings) -> Reader:
         MissingComponent: Neither picamera2 nor rpicam-vid is here; says how to get either.
     """
     number = int(source.address or 0)
-    if PathFinder.find_spec("picamera2") is not None:
+    if _has_library():
         from .library import LibraryReader
 
         return LibraryReader(number, settings)
@@ -42,6 +42,10 @@ def open_reader(source: Source, settings: SourceSettings) -> Reader:
     from .program import ProgramReader
 
     return ProgramReader(program, number, settings)
+
+
+def _has_library() -> bool:
+    return PathFinder.find_spec("picamera2") is not None
 
 
 def _what_is_missing(on_system: bool, in_environment: bool) -> str:

@@ -18,7 +18,10 @@ _COUNTERS = ("results", "dropped", "corrupt", "reconnects", "inference_failures"
 
 
 def state(
-    snapshot: dict[str, Any], viewers: int, trouble: dict[str, Any] | None = None, passed: float = 0.0
+    snapshot: dict[str, Any],
+    viewers: int,
+    trouble: dict[str, Any] | None = None,
+    passed: float = 0.0,
 ) -> dict[str, Any]:
     """What is so now.
 

@@ -122,17 +122,17 @@ def main(
             "--snapshots-max", "100", "--exec", "true", "--metrics", str(port),
             "--preview", "127.0.0.1:0", *options,
         ]  # fmt: skip
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            with subprocess.Popen(
-                ["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL
-            ) as reader:
-                address = f"http://127.0.0.1:{port}/metrics"
-                try:
-                    looks, found = watch(process.pid, state, minutes * 60, address)
-                finally:
-                    process.terminate()
-                    code = process.wait()
-                    reader.wait()
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+            subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL) as reader,
+        ):
+            address = f"http://127.0.0.1:{port}/metrics"
+            try:
+                looks, found = watch(process.pid, state, minutes * 60, address)
+            finally:
+                process.terminate()
+                code = process.wait()
+                reader.wait()
     if code != 0:
         raise click.ClickException(f"the stream ended with {code}.")
     before, after = _minute(looks, settled * 60), _minute(looks, looks[-1].at - 59)

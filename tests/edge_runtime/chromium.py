@@ -26,7 +26,9 @@ PATIENCE = 60.0
 
 def chromium() -> str:
     """The browser; skips the test where there is none."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if found is None:
         pytest.skip("no Chromium on this machine")
     return found
@@ -49,9 +51,17 @@ class Browser:
         self._log = open(folder / "chromium.log", "wb")
         self._process = subprocess.Popen(
             [
-                program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-first-run",
-                "--disable-gpu", "--disable-extensions", "--disable-background-networking",
-                "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={folder / 'profile'}",
+                program,
+                "--headless=new",
+                "--remote-debugging-pipe",
+                "--no-sandbox",
+                "--no-first-run",
+                "--disable-gpu",
+                "--disable-extensions",
+                "--disable-background-networking",
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+                f"--user-data-dir={folder / 'profile'}",
                 "about:blank",
             ],  # fmt: skip
             preexec_fn=arrange,
@@ -205,7 +215,9 @@ class Page:
                 found.append(str(parameters["exceptionDetails"]))
             elif event["method"] == "Log.entryAdded":
                 if parameters["entry"]["level"] in ("error", "warning"):
-                    found.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
+                    found.append(
+                        f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}"
+                    )
         return found
 
     @property

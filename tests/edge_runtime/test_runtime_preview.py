@@ -66,7 +66,9 @@ def test_nothing_is_encoded_while_nobody_looks(monkeypatch: pytest.MonkeyPatch) 
     """And once for all who do."""
     made = []
     real = pictures.annotated
-    monkeypatch.setattr(pictures, "annotated", lambda r, h: made.append(r.frame.number) or real(r, h))
+    monkeypatch.setattr(
+        pictures, "annotated", lambda r, h: made.append(r.frame.number) or real(r, h)
+    )
     with running(settings=PreviewSettings(fps=60)) as preview:
         for number in range(5):
             preview.give(plain(number))
@@ -178,7 +180,9 @@ def test_facts_and_history() -> None:
             preview.outlet.event(Event("source", lost))
             data = next(data for kind, data in found if kind == "happened")
             assert data["text"] == "lost: refused, attempt 2, retry in 60.0 s"
-            source = next(d for k, d in found if k == "state" and d["source"]["state"] == "lost")["source"]
+            source = next(d for k, d in found if k == "state" and d["source"]["state"] == "lost")[
+                "source"
+            ]
             assert (source["reason"], source["attempt"]) == ("refused.", 2)
             assert 0 <= source["retry_s"] <= 60
         # Who comes back gets the history whole, and no line twice.
@@ -288,7 +292,10 @@ def test_request_that_trickles_in_is_cut_off() -> None:
 
 def test_too_many_connections() -> None:
     with running(limits=Limits(connections=3)) as preview, contextlib.ExitStack() as stack:
-        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", preview.port))) for _ in range(3)]
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", preview.port)))
+            for _ in range(3)
+        ]
         with socket.create_connection(("127.0.0.1", preview.port), PATIENCE) as client:
             assert read_all(client).startswith(b"HTTP/1.1 503")
         idle[0].close()

@@ -87,7 +87,11 @@ def test_first_visit_becomes_a_cookie(guarded: Running) -> None:
 
 def test_link_on_the_page_of_somebody_else(guarded: Running) -> None:
     """After a redirect a browser would keep the strict cookie back; a page of ours goes on itself."""
-    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    headers = {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+    }
     answer = httpx.get(f"{guarded.url}?token={TOKEN}&a=%22%3E", headers=headers)
     assert answer.status_code == 200
     assert "SameSite=Strict" in answer.headers["set-cookie"]
@@ -122,7 +126,9 @@ def test_host_on_loopback(unguarded: Running, host: str, status: int) -> None:
     """Else a page whose name points to 127.0.0.1 could read it: DNS rebinding."""
     for path in ("state", "assets/page.js", "nothing"):
         with socket.create_connection(("127.0.0.1", unguarded.port), PATIENCE) as client:
-            client.sendall(f"GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+            client.sendall(
+                f"GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode()
+            )
             answer = read_all(client)
         expected = 404 if status == 200 and path == "nothing" else status
         assert answer.startswith(f"HTTP/1.1 {expected} ".encode()), answer[:200]
@@ -132,12 +138,46 @@ def test_host_on_loopback(unguarded: Running, host: str, status: int) -> None:
     ("headers", "allowed"),
     [
         ({}, True),
-        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, True),
-        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True),
-        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True),
-        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, False),
-        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}, False),
-        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}, False),
+        (
+            {
+                "sec-fetch-site": "same-origin",
+                "sec-fetch-mode": "no-cors",
+                "sec-fetch-dest": "image",
+            },
+            True,
+        ),
+        (
+            {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"},
+            True,
+        ),
+        (
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "document",
+            },
+            True,
+        ),
+        (
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "no-cors",
+                "sec-fetch-dest": "image",
+            },
+            False,
+        ),
+        (
+            {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"},
+            False,
+        ),
+        (
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "iframe",
+            },
+            False,
+        ),
     ],
 )
 def test_pages_of_other_origins(unguarded: Running, headers: dict[str, str], allowed: bool) -> None:
@@ -169,18 +209,23 @@ def test_changing_anything_needs_the_same_origin(
     assert answer.status_code == (403 if foreign else 405)
 
 
-def test_token_is_never_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_token_is_never_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     with caplog.at_level("DEBUG"), running(token=True) as preview:
         httpx_log = len(caplog.records)
         with connect(preview.port, f"GET /?token={TOKEN} HTTP/1.1") as client:
             assert client.recv(12) == b"HTTP/1.1 303"
-        with connect(preview.port, f"GET /nothing HTTP/1.1\r\nauthorization: Bearer {TOKEN}") as client:
+        with connect(
+            preview.port, f"GET /nothing HTTP/1.1\r\nauthorization: Bearer {TOKEN}"
+        ) as client:
             assert client.recv(12) == b"HTTP/1.1 404"
         with socket.create_connection(("127.0.0.1", preview.port), PATIENCE) as client:
             client.sendall(f"GET /?token={TOKEN} NONSENSE\r\n\r\n".encode())
             assert read_all(client).startswith(b"HTTP/1.1 400")
         with connect(
-            preview.port, f"GET /?token={TOKEN} HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade"
+            preview.port,
+            f"GET /?token={TOKEN} HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade",
         ) as client:
             assert client.recv(9) == b"HTTP/1.1 "
     out, err = capfd.readouterr()

@@ -74,7 +74,9 @@ def test_stream_is_seen_until_it_is_stopped(command: Command) -> None:
     url = command.url
     assert httpx.get(url, timeout=PATIENCE).status_code == 401
     with httpx.Client(headers={"authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE) as client:
-        wait_for(lambda: client.get(f"{url}state").json()["label"]["text"] in ("red", "green", "blue"))
+        wait_for(
+            lambda: client.get(f"{url}state").json()["label"]["text"] in ("red", "green", "blue")
+        )
         with client.stream("GET", f"{url}picture.mjpg?heatmap=1") as answer:
             found = parts(answer.iter_raw())
             for _ in range(3):
@@ -121,7 +123,9 @@ def test_without_an_address(color_models: ColorModels, monkeypatch: pytest.Monke
     """The option stands alone; another one behind it is not taken for its address."""
     monkeypatch.setattr("edge_runtime.commands.stream_options.preview._DEFAULT", "127.0.0.1:0")
     seen = []
-    monkeypatch.setattr("edge_runtime.web.address.resolve", lambda a, o: seen.append(str(a)) or 1 / 0)
+    monkeypatch.setattr(
+        "edge_runtime.web.address.resolve", lambda a, o: seen.append(str(a)) or 1 / 0
+    )
     run(color_models, "--preview", "--json")
     assert seen == ["127.0.0.1:8090"]
 

@@ -79,7 +79,9 @@ def test_where_nobody_can_listen() -> None:
         listen(resolve(Address("192.0.2.1", 0), "--preview"), "--preview")  # TEST-NET-1 of RFC 5737
 
 
-def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "token"
     file.write_text(" correct-horse-battery \n")
     file.chmod(0o600)
@@ -111,7 +113,9 @@ def test_no_tokens(tmp_path: Path, text: str) -> None:
     file.chmod(0o600)
     with pytest.raises(DataError) as caught:
         read_token(str(file), "--token-file", "THE_TOKEN")
-    assert not text or text not in str(caught.value).partition(":")[2], "a wrong token may be a right one with a slip"
+    assert not text or text not in str(caught.value).partition(":")[2], (
+        "a wrong token may be a right one with a slip"
+    )
 
 
 def test_no_token_file(tmp_path: Path) -> None:

@@ -92,8 +92,10 @@ class StateFile:
                 self._warned = True
 
     def _write(self) -> None:
-        text = json.dumps(state_of(self._status.snapshot()), indent=1)
-        self._new.write_text(f"{text}\n", encoding="utf-8")
+        # A key a line; json's own indentation leaves a cycle of objects behind at each call.
+        state = state_of(self._status.snapshot())
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(state[key])}" for key in state)
+        self._new.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
         os.replace(self._new, self._path)
 
 

@@ -100,7 +100,11 @@ class Grabbed:
 
 
 class Reader(Protocol):
-    """An open source. One thread calls ``read``; any thread may call ``close``, also meanwhile."""
+    """An open source. One thread calls ``read``; any thread may call ``close``, also meanwhile.
+
+    A reader whose opening waits for a network or another process may have a method ``connect``: it
+    is called once before the first ``read`` and raises what opening raises, and ``close`` ends it.
+    """
 
     #: Frames a second that the source says it gives; None where it does not say.
     fps: float | None

@@ -43,7 +43,7 @@ class Output:
         lossless: Whether, with a source that is not live, the loop waits for it instead, and the
             stream ends when it fails: a recorded source can be run again.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
-        skips: Whether leaving results out is its nature, as of a window; then nobody is warned.
+        skips: Whether leaving results out is its nature, as of a window; then that counts as no drop.
         farewell: Seconds that it needs at the end; fewer than what others have anyway are ignored.
         idle_after: Seconds without a message after which :meth:`idle` is called; None for never.
     """
@@ -140,15 +140,11 @@ class Outlet:
         with self._changed:
             while self._full() and self._waited_for():
                 self._changed.wait(_POLL)
-            full = self._full()
-            if full:
-                self._make_room()
+            lost = self._full() and self._make_room()
             self._queue.append(item)
             self._changed.notify_all()
-        if full:
-            self._dropped += 1
-            if not self.output.skips:
-                self._warn("drop", f"too slow; {self._dropped} messages dropped so far.")
+        if lost:
+            self._warn("drop", f"too slow; {self._dropped} messages dropped so far.")
 
     def _full(self) -> bool:
         return len(self._queue) >= self.output.capacity
@@ -156,15 +152,19 @@ class Outlet:
     def _waited_for(self) -> bool:
         return self._waits and self.patient and self.failure is None and not self._closing
 
-    def _make_room(self) -> None:
-        """Drop the oldest result, or the oldest event where only events wait."""
+    def _make_room(self) -> bool:
+        """Drop the oldest result, or the oldest event where only events wait; whether it counts."""
         for place, waiting in enumerate(self._queue):
             if isinstance(waiting, FrameResult):
                 del self._queue[place]
+                if self.output.skips:
+                    return False
                 break
         else:
             self._queue.popleft()
+        self._dropped += 1
         self._status.dropped_by(self.output.name)
+        return True
 
     def _work(self) -> None:
         while True:

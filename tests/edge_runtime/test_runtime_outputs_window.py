@@ -15,7 +15,7 @@ from edge_runtime.stream.outputs.window import Window
 from edge_runtime.stream.status import Status
 
 #: Stands for OpenCV: a window that lives for some turns and remembers what it showed.
-_DESKTOP = '''
+_DESKTOP = """
 import os
 WINDOW_NORMAL = WINDOW_KEEPRATIO = WINDOW_GUI_NORMAL = COLOR_RGB2BGR = WND_PROP_VISIBLE = 0
 class error(Exception): pass
@@ -28,7 +28,7 @@ def waitKey(_):
     import time; time.sleep(0.005)
     return {key} if len(shown) >= 3 else -1
 def getWindowProperty(*_): {visible}
-'''
+"""
 
 
 @pytest.fixture

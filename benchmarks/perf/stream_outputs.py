@@ -9,7 +9,7 @@ outputs, and what was dropped and failed. A video on a disk with room is timed b
 no limit, since encoding needs a processor. Ends with exit code 4 where a share is under ``--limit``,
 where nothing was counted as lost, or where the video on the full disk cannot be played.
 
-The full disk is a tmpfs of 3 MB, which needs root; without, the largest size of a file is limited.
+The full disk is a tmpfs of 2 MB, which needs root; without, the largest size of a file is limited.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import click
 from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, spread
 
 #: Bytes of the small disk.
-_DISK = 3_000_000
+_DISK = 2_000_000
 
 #: Frames of the source: large enough to fill it.
 _SIZE = (640, 480)
@@ -89,8 +89,8 @@ def main(
                 after = _measure(model, seconds, fps, [], places)
                 shares.append(2 * case["rate"] / (before["rate"] + after["rate"]))
                 before = after
-                if "video" in outputs and not case["playable"]:
-                    click.echo("the video on the full disk cannot be played")
+                if "video" in outputs and not (case["playable"] and "video" in case["failures"]):
+                    click.echo("the disk was not full, or its video cannot be played")
                     failed = True
             share = statistics.median(shares)
             click.echo(
@@ -164,7 +164,7 @@ def _run(model: str, seconds: float, fps: float, wanted: dict[str, Any]) -> None
         "drops": drops,
         "failures": failures,
         "late": late,
-        "lost": [*drops, *failures],
+        "lost": [*drops, *failures, *late],
     }
     Path(wanted["report"]).write_text(json.dumps(report))
     os._exit(0)  # a thread that hangs in a write to standard output holds its lock

@@ -88,7 +88,9 @@ def test_the_text_by_prometheus_own_parser() -> None:
     parser = pytest.importorskip(
         "prometheus_client.parser", reason="prometheus_client is not installed"
     )
-    families = {f.name: f for f in parser.text_string_to_metric_families(exposition(filled().snapshot()))}
+    families = {
+        f.name: f for f in parser.text_string_to_metric_families(exposition(filled().snapshot()))
+    }
     assert families["edge_classify_frame_age_seconds"].type == "histogram"
     assert families["edge_classify_frames"].type == "counter"
     steady = families["edge_classify_steady_info"].samples[0]

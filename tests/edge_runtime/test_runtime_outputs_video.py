@@ -184,9 +184,11 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free[0] = 10**6
     for number in range(3, 9):
         outlet.result(at(number / 10))
-        wait_for(lambda: status.snapshot()["output_queues"]["video"] == 0)
-    assert outlet.close(PATIENCE)
+    wait_for(lambda: bool(status.snapshot()["output_failures"]))
+    free[0] = 10**9
+    assert outlet.close(PATIENCE)  # after what was in the queue already
     assert status.snapshot()["output_failures"] == {"video": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
     assert not outlet.output.wants_results and 1 <= len(read(tmp_path / "video.mp4")[1]) <= 3
 
 

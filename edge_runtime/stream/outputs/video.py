@@ -110,6 +110,8 @@ class Video(Output):
         Raises:
             SystemFailure: The disk is full, and nothing more is written; or the process died.
         """
+        if not self.wants_results:  # what still waited when the disk was full
+            return
         if not self._live and self._fps is None:
             if self._held is None:  # the rate is known with the second frame
                 self._held = result
@@ -122,7 +124,7 @@ class Video(Output):
 
     def close(self) -> None:
         """Finish the file."""
-        if self._held is not None and self._fps is None:
+        if self._held is not None and self._fps is None and self.wants_results:
             self._write(self._held)  # the only one
         self._end_part()
         if self._process is not None and not self._process.close(_FINISH):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .backends.base import Backend, default_threads
+from .backends.base import BEST, Backend, default_threads
 from .errors import ImageError, UsageError
 from .manifest import PreprocessSpec
 from .meanwhile import FirstPhoto, Pixels
@@ -85,11 +85,12 @@ def infer(group: list[Decoded], backend: Backend, explain: bool) -> list[Raw | N
     Args:
         group: At most as many as share a run, see :func:`run_size`.
         backend: The loaded model.
-        explain: Whether maps are wanted; then :attr:`Decoded.tensor` holds pixels.
+        explain: Whether maps of the best class are wanted; then :attr:`Decoded.tensor` holds pixels.
     """
     tensors = [decoded.tensor for decoded in group if decoded.tensor is not None]
     if explain:
-        found: Iterator[Raw] = map(backend.explain, tensors)
+        # Of a thousand classes, the maps of all would take longer than the inference.
+        found: Iterator[Raw] = (backend.explain(pixels, BEST) for pixels in tensors)
     elif len(tensors) > 1:
         rows = backend.run(backend.filled(np.concatenate(tensors)))
         found = ((row, None) for row in rows)

@@ -80,7 +80,7 @@ def predict(
     Args:
         path: Name of the photo.
         raw: Its scores as the file gives them, float32 (classes,).
-        maps: Where each score comes from, float32 (h, w, classes); None without an explanation.
+        maps: Where the best score comes from, float32 (h, w, 1); None without an explanation.
         info: What they mean.
         step: Distance of two neighbouring scores where the output is quantised, else 0.
         k: How many of the best classes ``top`` lists.
@@ -102,7 +102,7 @@ def predict(
         from .heatmap import Explanation
 
         explanation = Explanation(
-            heatmap=maps[..., index], index=index, label=names[index], score=score
+            heatmap=maps[..., 0], index=index, label=names[index], score=score
         )
     return Prediction(
         path=path,

@@ -108,7 +108,9 @@ def resolve(address: Address, option: str) -> Resolved:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"{option} {address}: no such host. Name an address of this machine.") from error
+        raise UsageError(
+            f"{option} {address}: no such host. Name an address of this machine."
+        ) from error
     family, _, _, _, target = found[0]
     return Resolved(address, family, target, is_loopback(str(target[0])))
 

@@ -20,7 +20,12 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def respond(
-    scope: Scope, send: Send, status: int, body: str, headers: Headers | None = None, kind: str = "plain"
+    scope: Scope,
+    send: Send,
+    status: int,
+    body: str,
+    headers: Headers | None = None,
+    kind: str = "plain",
 ) -> None:
     """Answer a request with a short text, or refuse a WebSocket.
 

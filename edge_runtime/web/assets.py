@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .asgi import Receive, Scope, Send, header
+from starlette.responses import Response
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -20,7 +20,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Asset:
-    """One file, as a response of ASGI.
+    """One file.
 
     Attributes:
         body: Its bytes.
@@ -30,22 +30,18 @@ class Asset:
     body: bytes
     content_type: str
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, unless the browser has it already."""
-        tag = b'"' + hashlib.sha256(self.body).hexdigest()[:24].encode() + b'"'
-        known = [part.strip() for part in (header(scope, b"if-none-match") or b"").split(b",")]
-        headers = [
-            (b"content-type", self.content_type.encode()),
-            (b"etag", tag),
-            (b"cache-control", b"no-cache"),  # kept, and asked for again: an update is seen at once
-        ]
-        if tag in known:
-            await send({"type": "http.response.start", "status": 304, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        headers.append((b"content-length", str(len(self.body)).encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+    def response(self, known: str | None) -> Response:
+        """What answers a browser.
+
+        Args:
+            known: Its ``If-None-Match``: entity tags of what it has already.
+        """
+        tag = f'"{hashlib.sha256(self.body).hexdigest()[:24]}"'
+        # Kept, and asked for again each time: an update is seen at once.
+        headers = {"etag": tag, "cache-control": "no-cache"}
+        if known is not None and tag in [part.strip() for part in known.split(",")]:
+            return Response(status_code=304, headers=headers)
+        return Response(self.body, headers=headers, media_type=self.content_type)
 
 
 def read_assets(folder: Path) -> dict[str, Asset]:

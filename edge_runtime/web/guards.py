@@ -63,7 +63,12 @@ class TokenGuard:
             await self._welcome(scope, send, rest, [(b"set-cookie", self._made(scope))])
         else:
             await respond(
-                scope, send, 401, _SIGN_IN, [(b"www-authenticate", b'Bearer realm="edge-classify"')], "html"
+                scope,
+                send,
+                401,
+                _SIGN_IN,
+                [(b"www-authenticate", b'Bearer realm="edge-classify"')],
+                "html",
             )
 
     def _knows(self, scope: Scope) -> bool:
@@ -80,7 +85,9 @@ class TokenGuard:
             # The link was on somebody else's page: a redirect would go without the strict cookie.
             import html
 
-            await respond(scope, send, 200, _WELCOME.format(place=html.escape(place)), headers, "html")
+            await respond(
+                scope, send, 200, _WELCOME.format(place=html.escape(place)), headers, "html"
+            )
             return
         await respond(scope, send, 303, "", [(b"location", place.encode()), *headers])
 

@@ -159,9 +159,9 @@ loop_options = packed(
             type=click.FloatRange(0, 1),
             default=0.1,
             show_default=True,
-            metavar="SCORE",
-            help="By how much it has to lead; also how much surer an answer has to be to leave "
-            "unknown than to enter it.",
+            metavar="FRACTION",
+            help="By how much it has to lead, of the score that both have; also how much surer than "
+            "the threshold it has to be to end unknown.",
         ),
     ),
     _make,

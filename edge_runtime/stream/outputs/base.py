@@ -38,6 +38,8 @@ class Output:
     Attributes:
         name: For messages and metrics, such as ``csv``.
         wants_results: Whether it is told of every frame, not only of events. May change.
+        wants_pictures: Whether it looks at frames; else its queue holds results without pixels, so
+            that a thousand of them fit into memory.
         wants_heatmaps: Whether results shall carry their ``explanation``. May change.
         capacity: What may wait in its queue; then the oldest is dropped and counted.
         lossless: Whether, with a source that is not live, the loop waits for it instead, and the
@@ -50,6 +52,7 @@ class Output:
 
     name = "output"
     wants_results = True
+    wants_pictures = True
     wants_heatmaps = False
     capacity = 8
     lossless = False
@@ -137,6 +140,8 @@ class Outlet:
         return not self._thread.is_alive()
 
     def _put(self, item: FrameResult | Event) -> None:
+        if not self.output.wants_pictures:
+            item = item.without_picture()
         with self._changed:
             while self._full() and self._waited_for():
                 self._changed.wait(_POLL)

@@ -41,6 +41,7 @@ class Command(Output):
     """Runs a program."""
 
     name = "exec"
+    wants_pictures = False
     wants_results = False
     capacity = 32
 

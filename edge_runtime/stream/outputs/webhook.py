@@ -67,6 +67,7 @@ class Webhook(Output):
     """Posts events, one after the other, in order."""
 
     name = "webhook"
+    wants_pictures = False
     wants_results = False
     capacity = 256
 

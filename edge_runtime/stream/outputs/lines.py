@@ -21,6 +21,7 @@ class Lines(Output):
     """Writes to standard output."""
 
     name = "stdout"
+    wants_pictures = False
     lossless = True
     vital = True
     capacity = 64

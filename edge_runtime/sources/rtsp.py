@@ -17,8 +17,7 @@ def open_reader(source: Source, settings: SourceSettings) -> Reader:
 
     options = {
         "rtsp_transport": settings.transport,
-        # A frame is shown when it has come: nothing is kept for a decoder that works ahead.
-        "fflags": "nobuffer",
+        # Threads that decode a frame each hold one back each: 100 ms with four of them.
         "flags": "low_delay",
     }
     return open_network(source, settings, options)

@@ -43,6 +43,7 @@ def open_network(source: Source, settings: SourceSettings, options: Mapping[str,
         with_quoted_user(source.address),
         backends=("FFMPEG",),
         live=True,
+        paced=source.kind == "http",
         open_ms=min(round(_OPENING * 1000), silence),
         read_ms=silence,
         environment={

@@ -17,7 +17,5 @@ def open_reader(source: Source, settings: SourceSettings) -> Reader:
 
     options = {
         "rtsp_transport": settings.transport,
-        # Threads that decode a frame each hold one back each: 100 ms with four of them.
-        "flags": "low_delay",
     }
     return open_network(source, settings, options)

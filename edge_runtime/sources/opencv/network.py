@@ -48,6 +48,8 @@ def open_network(source: Source, settings: SourceSettings, options: Mapping[str,
         read_ms=silence,
         environment={
             "OPENCV_FFMPEG_CAPTURE_OPTIONS": "|".join(f"{k};{v}" for k, v in options.items()),
+            # Each further thread of a decoder holds one more frame back: 100 ms with four of them.
+            "OPENCV_FFMPEG_THREADS": "1",
             "OPENCV_FFMPEG_LOGLEVEL": "16",
             "OPENCV_LOG_LEVEL": "ERROR",
         },

@@ -159,6 +159,8 @@ def test_changed_size(opencv: FakeOpenCV, live: bool) -> None:
     reader = opencv.open(live=live, camera=live)
     first = reader.read(LONG)
     assert first is not None
+    if live:  # the frame that waits for the reader is of a size that is no more
+        wait_until(lambda: opencv.count >= 3)
     seen = {}
     while (grabbed := reader.read(LONG)) is not None:
         pixels = grabbed.data()

@@ -44,7 +44,7 @@ def open_network(source: Source, settings: SourceSettings, options: Mapping[str,
         backends=("FFMPEG",),
         live=True,
         paced=source.kind == "http",
-        open_ms=min(round(_OPENING * 1000), silence),
+        open_ms=round(_OPENING * 1000),
         read_ms=silence,
         environment={
             "OPENCV_FFMPEG_CAPTURE_OPTIONS": "|".join(f"{k};{v}" for k, v in options.items()),

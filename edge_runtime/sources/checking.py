@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..errors import UsageError
+from ..errors import UsageError, missing_package
 from .base import Source
 
 _CAMERAS = ("camera", "picamera")
@@ -42,6 +42,22 @@ _RULES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "stall_after": ("--stall-after", _LIVE, "a file is not waited for"),
     "max_reconnects": ("--max-reconnects", _LIVE, "a file is opened once"),
 }
+
+
+#: What OpenCV reads; of URLs only those that give no MJPEG.
+_BY_OPENCV = ("camera", "rtsp", "video")
+
+
+def check_packages(source: Source) -> None:
+    """Refuse what cannot be read here before a model is loaded for it.
+
+    Raises:
+        MissingComponent: OpenCV is not installed.
+    """
+    from importlib.util import find_spec
+
+    if source.kind in _BY_OPENCV and find_spec("cv2") is None:
+        raise missing_package("OpenCV", "camera", "read cameras and videos")
 
 
 def check_wishes(source: Source, given: Collection[str]) -> None:

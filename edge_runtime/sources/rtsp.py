@@ -17,8 +17,5 @@ def open_reader(source: Source, settings: SourceSettings) -> Reader:
 
     options = {
         "rtsp_transport": settings.transport,
-        # A frame is shown when it has come: nothing is kept for a decoder that works ahead.
-        "fflags": "nobuffer",
-        "flags": "low_delay",
     }
     return open_network(source, settings, options)

@@ -115,6 +115,9 @@ def test_all_frames_of_a_file_in_order(opencv: FakeOpenCV) -> None:
     opencv.plan(frames=50, count=50, period=0)
     reader = opencv.open(live=False, camera=False)
     numbers, kept = [], []
+    reader.connect()
+    time.sleep(0.3)  # in which the child could decode all of them
+    assert opencv.count < 10  # as many as there are slots, and one in hand
     while (grabbed := reader.read(LONG)) is not None:
         assert grabbed.index == len(numbers) + len(kept)
         assert grabbed.seconds == pytest.approx(grabbed.index * 0.04)
@@ -156,6 +159,8 @@ def test_changed_size(opencv: FakeOpenCV, live: bool) -> None:
     reader = opencv.open(live=live, camera=live)
     first = reader.read(LONG)
     assert first is not None
+    if live:  # the frame that waits for the reader is of a size that is no more
+        wait_until(lambda: opencv.count >= 3)
     seen = {}
     while (grabbed := reader.read(LONG)) is not None:
         pixels = grabbed.data()
@@ -194,6 +199,20 @@ def test_hung_driver_is_a_stall_and_left_behind(opencv: FakeOpenCV) -> None:
     reader.close()  # twice is safe
     with pytest.raises(SourceLost, match="closed"):
         reader.read(LONG)
+
+
+def test_child_that_does_not_even_answer_is_left_behind(opencv: FakeOpenCV) -> None:
+    """Stopped as by a debugger, it neither gives a frame nor ends by itself."""
+    reader = opencv.open()
+    reader.read(LONG)
+    os.kill(reader.pid, signal.SIGSTOP)
+    with pytest.raises(SourceStalled):
+        while True:
+            reader.read(0.05)
+    with pytest.raises(SourceStalled):
+        reader.read(0.05)
+    reader.close()
+    assert gone(reader.pid)
 
 
 def test_hung_opening_is_left_behind(opencv: FakeOpenCV) -> None:

@@ -80,15 +80,17 @@ class SourceChoice:
 
         Raises:
             UsageError: None was named, it is no source, or options do not go with it.
+            MissingComponent: What reads it is not installed.
         """
         from ...sources.base import SourceSettings
-        from ...sources.checking import check_wishes
+        from ...sources.checking import check_packages, check_wishes
         from ...sources.grammar import parse_source
 
         # What was not given; 0 is a number of attempts.
         values = {k: v for k, v in self.values.items() if v is not None and v is not False}
         source = parse_source(_address(values.pop("address", None), values.pop("file", None)))
         check_wishes(source, values)
+        check_packages(source)
         if "rotate" in values:
             values["rotate"] = int(values["rotate"])
         return source, SourceSettings(**values)

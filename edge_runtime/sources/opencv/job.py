@@ -17,6 +17,8 @@ class Job:
             this build of OpenCV has is used, and whatever it has if it has none.
         live: Whether only the newest frame counts.
         camera: Whether it is a device on this machine.
+        paced: Whether what has an end, such as a video that a server sends as fast as it is read,
+            is read at its own speed.
         open_ms: Milliseconds that opening may take, where the backend keeps to it.
         read_ms: Milliseconds after which a read that gives nothing ends, likewise.
         size: Wished (width, height) of a camera.
@@ -29,6 +31,7 @@ class Job:
     backends: tuple[str, ...] = ()
     live: bool = False
     camera: bool = False
+    paced: bool = False
     open_ms: int = 10_000
     read_ms: int = 10_000
     size: tuple[int, int] | None = None

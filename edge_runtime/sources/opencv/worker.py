@@ -95,7 +95,7 @@ class Work:
             if captured is None:
                 return {"lost": take_words() or "it gives no more frames"}
             seconds = None
-            if capture.count:  # a video that a server sends as fast as it is read
+            if self._job.paced and capture.count:
                 seconds = capture.position()
                 self._closing.wait(begun + (seconds or 0) - captured)
                 captured = time.monotonic()

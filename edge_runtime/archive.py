@@ -21,7 +21,15 @@ from types import TracebackType
 
 from .errors import BundleError
 from .files import is_hidden
-from .manifest import LABELS_NAME, MANIFEST_NAME, PARITY_NAME, Artifact, Manifest, check_inside
+from .manifest import (
+    FEATURES_NAME,
+    LABELS_NAME,
+    MANIFEST_NAME,
+    PARITY_NAME,
+    Artifact,
+    Manifest,
+    check_inside,
+)
 
 #: A SavedModel has a dozen files, a bundle some more.
 _MAX_MEMBERS = 1000
@@ -36,6 +44,9 @@ _MAX_ARTIFACT = 2 << 30
 
 #: Folder of the photos for ``edge-classify selftest``.
 _GOLDEN = "golden/"
+
+#: Files beside the artifacts.
+_BASE = (MANIFEST_NAME, LABELS_NAME, PARITY_NAME, FEATURES_NAME)
 
 _CHUNK = 1 << 20
 
@@ -92,7 +103,7 @@ class Archive:
         """Write everything but the artifacts: the manifest, labels, figures and golden photos."""
         limit = _MAX_OTHERS
         for name in self._members:
-            if name in (MANIFEST_NAME, LABELS_NAME, PARITY_NAME) or name.startswith(_GOLDEN):
+            if name in _BASE or name.startswith(_GOLDEN):
                 limit -= self._write(name, folder / name, limit)
 
     def unpack_artifact(self, artifact: Artifact, target: Path) -> None:

@@ -25,6 +25,9 @@ MANIFEST_NAME = "manifest.json"
 LABELS_NAME = "labels.txt"
 PARITY_NAME = "parity.json"
 
+#: Means of the training photos' features, see :mod:`edge_runtime.training_features`.
+FEATURES_NAME = "training_features.npy"
+
 #: Every format has one name, used in options, JSON and file names.
 FORMAT_SUFFIXES: dict[str, str] = {
     "saved_model": "",
@@ -130,6 +133,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)  #: of the tools that made it
     source: Mapping[str, Any] = field(default_factory=dict)  #: the run that it came from
     calibration: Mapping[str, Any] = field(default_factory=dict)  #: photos used for int8
+    #: Of :mod:`edge_runtime.training_features`; optional, and unknown to older readers.
+    training_features: Mapping[str, Any] = field(default_factory=dict)
 
     def artifact(self, fmt: str | None = None) -> Artifact:
         """The artifact of a format, of the default one if ``fmt`` is None; or ``auto``.
@@ -180,6 +185,8 @@ class Manifest:
         data["calibration"] = dict(self.calibration)
         data["versions"] = dict(self.versions)
         data["source"] = dict(self.source)
+        if self.training_features:
+            data["training_features"] = dict(self.training_features)
         return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
     @classmethod
@@ -201,7 +208,7 @@ class Manifest:
             default = data.get("default", DEFAULT_FORMAT)
             if default not in formats:
                 raise BundleError(f"the default {default!r} is not among the artifacts.")
-            for key in ("versions", "source", "calibration"):
+            for key in ("versions", "source", "calibration", "training_features"):
                 if not isinstance(data.get(key, {}), dict):
                     raise BundleError(f"{key}: expected an object, found {data[key]!r}.")
             return cls(
@@ -211,6 +218,7 @@ class Manifest:
                 versions=data.get("versions", {}),
                 source=data.get("source", {}),
                 calibration=data.get("calibration", {}),
+                training_features=data.get("training_features", {}),
             )
         except BundleError as error:
             raise BundleError(f"{where}: {error}") from error

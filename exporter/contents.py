@@ -82,6 +82,7 @@ def manifest(
     report: ExportReport,
     infos: Mapping[str, ModelInfo],
     drawn: Photos | None,
+    features: Mapping[str, Any],
 ) -> Manifest:
     """The manifest of a bundle.
 
@@ -91,6 +92,7 @@ def manifest(
         report: What was found of them.
         infos: What each file says about itself.
         drawn: The photos that quantised files were calibrated on.
+        features: What it says of the training photos' features; empty for nothing.
     """
     artifacts = [
         Artifact(
@@ -114,6 +116,7 @@ def manifest(
         versions=dict(origin.versions),
         source=_source(origin),
         calibration={} if drawn is None else describe(drawn, origin.options.seed),
+        training_features=features,
     )
 
 

@@ -23,6 +23,7 @@ from .contents import Origin, manifest
 from .conversion import Converter
 from .drawing import choose_rows, load_calibration, load_judges
 from .evidence import Truth, gather
+from .features import training_photos, write_features
 from .formats.registry import choose_formats, require, split_names
 from .making import Maker
 from .metadata.labels import labels_text
@@ -112,7 +113,9 @@ def export_bundle(
             finished = {row["format"]: infos[row["format"]] for row in report.kept()}
             golden = write_golden(folder, truth, converter, finished, work)
             write_json(folder / PARITY_NAME, report.parity())
-            contents = manifest(origin, folder, report, infos, drawn)
+            training = training_photos(run, drawn, options, data, work, work / _CALIBRATION)
+            features = write_features(folder, list(finished), truth, training, work)
+            contents = manifest(origin, folder, report, infos, drawn, features)
             (folder / MANIFEST_NAME).write_text(contents.to_json(), encoding="utf-8")
             write_proof(folder, report, truth, examined, golden, contents)
         if servers is not None:

@@ -15,6 +15,7 @@ from pi_compare import (
     allowed_difference,
     compare_answers,
     compare_pictures,
+    noted,
 )  # fmt: skip
 from pi_machines import Machine, last_lines
 
@@ -175,11 +176,13 @@ def answers(board: Machine, x86: Reference, subject: Subject, prefix: str = "") 
     line = ("image", *subject.options, "--json", "--top-k", _ALL_CLASSES, *subject.photos)
     check = f"{prefix}image, {subject.name}"
     try:
-        allowed = allowed_difference(x86.info(subject)) if subject.judged else None
+        info = x86.info(subject) if subject.judged else None
+        allowed = None if info is None else allowed_difference(info)
         expected, found = x86.output(*line), output_of(board, *line)
     except Failed as problem:
         return Row(board.name, check, problem=str(problem))
-    return compare_answers(board.name, check, expected, found, allowed)
+    row = compare_answers(board.name, check, expected, found, allowed)
+    return row if info is None else noted(row, info)
 
 
 def heat_maps(board: Machine, x86: Reference, subject: Subject) -> Row:

@@ -192,7 +192,8 @@ def run(
         for row in check_board(board, x86, subjects, wheel):
             # A line at once: an emulated board takes minutes, and may be interrupted.
             measured = "" if row.difference is None else f", {row.difference:.1e}"
-            click.echo(f"{suite}: {row.check}: {row.problem or 'ok'}{measured}", err=True)
+            note = f" ({row.note})" if row.note else ""
+            click.echo(f"{suite}: {row.check}: {row.problem or 'ok'}{measured}{note}", err=True)
             rows.append(row)
     return rows
 

@@ -199,6 +199,35 @@ def test_one_step_passes_and_two_do_not(script: Any) -> None:
     assert compare.compare_answers("pi", "image", here, two, allowed).problem is not None
 
 
+def test_a_partly_float_file_is_held_to_its_own_noise(script: Any) -> None:
+    """Four steps, as a Cortex-A72 gives, pass and are told; nine, and another label, do not."""
+    compare = script("pi_compare")
+    output = {"dtype": "uint8", "scale": STEP}
+    model = {"file": "m.tflite", "outputs": [output], "activations": {"int8": 9, "float32": 2}}
+    whole = model | {"activations": {"int8": 11, "uint8": 2}}
+    assert compare.is_partly_float(model) and not compare.is_partly_float(whole)
+    assert not compare.is_partly_float(model | {"outputs": [{"dtype": "float32"}]})
+
+    def judged(info: dict[str, Any], first: int, second: int) -> Any:
+        here = line("a", {0: 200 * STEP, 1: 56 * STEP})
+        there = line("a", {0: first * STEP, 1: second * STEP})
+        allowed = compare.allowed_difference(info)
+        row = compare.compare_answers("pi", "image", here, there, allowed)
+        return compare.noted(row, info)
+
+    four = judged(model, 196, 60)
+    assert four.problem is None and "4 steps of 8" in four.note
+    assert "ok (partly float32: 4 steps" in compare.table([four])
+    assert judged(whole, 196, 60).problem is not None
+    assert judged(whole, 199, 57).note == ""
+    assert "allowed is 0.031" in judged(model, 191, 65).problem
+    assert "class 1" in judged(model, 100, 156).problem
+    missing = compare.compare_answers(
+        "pi", "i", line("a", {0: 0.7, 1: 0.3}), line("a", {0: 0.7}), 1
+    )
+    assert compare.noted(missing, model) == missing
+
+
 def test_compare_pictures(script: Any, tmp_path: Path) -> None:
     compare = script("pi_compare")
     grey = np.full((8, 8, 3), 100, np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,18 @@ class Backend(abc.ABC):
             f"{self.name} gives no heat map beside its answers. edge-classify gradcam draws those of "
             "a full model, with gradients; a .tflite or .onnx file gives one without."
         )
+
+    def pooling(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Open the file once more, to compute the features in front of its head.
+
+        Returns:
+            From pixels, uint8 (h, w, 3) RGB, to the mean of the feature map over its places,
+            float32 (k,). For one thread at a time, which may be another than that of :meth:`run`.
+
+        Raises:
+            ModelError: The model has no feature map in front of a global pooling.
+        """
+        raise ModelError(f"{self.name} gives no features; a .tflite or .onnx file may.")
 
 
 def chosen(scores: np.ndarray, index: int | None) -> int | None:

@@ -63,6 +63,12 @@ class PooledHead(Generic[Tensor]):
     mean: bool = True
     channels_first: bool = False
 
+    def vector(self, features: np.ndarray) -> np.ndarray:
+        """The mean of F over its places, float32 (k,), of F of one photo."""
+        axes = (1, 2) if self.channels_first else (0, 1)
+        pooled: np.ndarray = features.mean(axis=axes, dtype=np.float32)
+        return pooled
+
     def maps(self, features: np.ndarray, index: int | None = None) -> np.ndarray:
         """Grad-CAM of all classes, float32 (h, w, classes), or of one, (h, w, 1).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -106,12 +107,19 @@ class LiteRtBackend(Backend):
         """
         if self._tap is None:
             self._tap = Tap(self._where, self._named_heatmap(), self._tap_engine())
-        tap, tensor = self._tap, self.filled(self.prepare(pixels))
-        if tuple(tap.interpreter.get_input_details()[0]["shape"]) != tensor.shape:
-            tap.interpreter.resize_tensor_input(self._input, tensor.shape)
-            tap.interpreter.allocate_tensors()
-        scores = self._run(tap.interpreter, tensor)[0]
-        return scores, tap.maps(chosen(scores, index))
+        scores = self._run_tap(self._tap, pixels)
+        return scores, self._tap.maps(chosen(scores, index))
+
+    def pooling(self) -> Callable[[np.ndarray], np.ndarray]:
+        """See :meth:`Backend.pooling`."""
+        engine = replace(self._tap_engine(), threads=1)
+        tap = Tap(self._where, self._named_heatmap(), engine)
+
+        def pooled(pixels: np.ndarray) -> np.ndarray:
+            self._run_tap(tap, pixels)
+            return tap.vector()
+
+        return pooled
 
     def running(self) -> dict[str, Any]:
         """See :meth:`Backend.running`."""
@@ -121,6 +129,15 @@ class LiteRtBackend(Backend):
             "delegate": describe(delegate, where),
             "placement": where,
         }
+
+    def _run_tap(self, tap: Tap, pixels: np.ndarray) -> np.ndarray:
+        """Scores of one photo, float32 (classes,), with its features left in the tap."""
+        tensor = self.filled(self.prepare(pixels))
+        if tuple(tap.interpreter.get_input_details()[0]["shape"]) != tensor.shape:
+            tap.interpreter.resize_tensor_input(self._input, tensor.shape)
+            tap.interpreter.allocate_tensors()
+        scores: np.ndarray = self._run(tap.interpreter, tensor)[0]
+        return scores
 
     def _tap_engine(self) -> Engine:
         """The same interpreter; a GPU gives what a signature names only, so the CPU stands in."""
@@ -179,10 +196,18 @@ class Tap:
         Returns:
             float32 (h, w, classes), or (h, w, 1) of one class; >= 0.
         """
+        return self._head.maps(self._features(), index)
+
+    def vector(self) -> np.ndarray:
+        """The pooled features of the first photo of the latest run, float32 (k,)."""
+        return self._head.vector(self._features())
+
+    def _features(self) -> np.ndarray:
         from .tflite_tensor import dequantized
 
         stored = self.interpreter.get_tensor(self._head.features)[:1]
-        return self._head.maps(dequantized(stored, self._tensor)[0], index)
+        features: np.ndarray = dequantized(stored, self._tensor)[0]
+        return features
 
 
 def check_header(path: str) -> None:

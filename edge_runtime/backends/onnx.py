@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,6 +142,17 @@ class OnnxBackend(Backend):
         return scores, maps[0] if wanted is None else maps[0][..., wanted : wanted + 1]
 
     _tap: Any = None  # an OnnxTap
+
+    def pooling(self) -> Callable[[np.ndarray], np.ndarray]:
+        """See :meth:`Backend.pooling`."""
+        from .onnx_tap import OnnxTap
+
+        tap = OnnxTap(self._session, self._where, self._output, self.classes)
+
+        def pooled(pixels: np.ndarray) -> np.ndarray:
+            return tap.vector(tap.run({self._input: self.filled(self.prepare(pixels))})[1])
+
+        return pooled
 
     def feature_map(self) -> str:
         """Name of the tensor that the heat maps of a file without an output for them are made of.

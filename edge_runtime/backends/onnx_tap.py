@@ -50,6 +50,10 @@ class OnnxTap:
             raise ModelError(f"{self._where}: its feature map has the shape {features.shape}.")
         return np.asarray(scores, np.float32), np.asarray(features[0], np.float32)
 
+    def vector(self, features: np.ndarray) -> np.ndarray:
+        """The pooled features, float32 (k,), of what :meth:`run` gave."""
+        return self._head.vector(features)
+
     def maps(self, features: np.ndarray, index: int | None) -> np.ndarray:
         """Grad-CAM of all classes, float32 (h, w, classes), or of one, (h, w, 1)."""
         return self._head.maps(features, index)

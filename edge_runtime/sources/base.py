@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 import time
@@ -100,7 +101,11 @@ class Grabbed:
 
 
 class Reader(Protocol):
-    """An open source. One thread calls ``read``; any thread may call ``close``, also meanwhile."""
+    """An open source. One thread calls ``read``; any thread may call ``close``, also meanwhile.
+
+    A reader whose opening waits for a network or another process may have a method ``connect``: it
+    is called once before the first ``read`` and raises what opening raises, and ``close`` ends it.
+    """
 
     #: Frames a second that the source says it gives; None where it does not say.
     fps: float | None
@@ -176,6 +181,12 @@ class Frame:
             if self._pixels is None:
                 self._pixels = self._decoded()
             return self._pixels
+
+    def without_picture(self) -> Frame:
+        """The same, light enough to be kept by the hundred; its picture is empty bytes."""
+        light = copy.copy(self)
+        light._data, light._pixels = b"", None
+        return light
 
     def _decoded(self) -> np.ndarray:
         if not isinstance(self._data, bytes):

@@ -30,6 +30,9 @@ _POLLS = 2.0
 #: server sends faster than it reads.
 _CATCH_UP = 0.25
 
+#: Seconds that asking for a URL may take at least, however impatient ``--stall-after`` is.
+_ASKING = 5.0
+
 #: Seconds that ``close`` waits for a ``read`` under way.
 _CLOSING = 1.0
 
@@ -50,7 +53,8 @@ class HttpReader:
 
         Args:
             source: Its ``address`` is the URL.
-            settings: ``fps`` of a picture that is polled, ``stall_after`` as the limit of asking.
+            settings: ``fps`` of a picture that is polled, ``stall_after`` as the limit of asking,
+                of which five seconds are left in any case.
 
         Raises:
             UsageError: It is no URL.
@@ -86,7 +90,7 @@ class HttpReader:
             SourceStalled: It does not answer in time.
         """
         with self._used():
-            readable = self._ask(Deadline(self._settings.stall_after))
+            readable = self._ask(Deadline(max(self._settings.stall_after, _ASKING)))
         if not readable:
             self._other = open_other(self._source, self._settings)
             self.fps = self._other.fps
@@ -222,7 +226,7 @@ class HttpReader:
 
     def _add(self, captured: float, piece: Piece) -> None:
         self._arrived.append(_Arrived(captured, piece, self._count))
-        self._count += 1
+        self._count += not isinstance(piece, BadFrame)
 
     def _finish(self, closed: bool) -> None:
         """The body has ended, or the connection has."""

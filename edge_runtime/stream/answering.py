@@ -31,7 +31,7 @@ class Tensor(Decoded):
     """A frame's tensor, and which model it was made for, with a heat map or without.
 
     Attributes:
-        backend: The model; None for a frame that is not wanted and was not prepared.
+        backend: The model.
         explains: Whether it is the pixels, of which a heat map is made.
     """
 
@@ -49,7 +49,6 @@ class Answering:
         k: int,
         roi: Roi | None,
         keep: bool,
-        wants: Callable[[Frame], bool],
         wants_maps: Callable[[], bool],
         status: Status,
     ) -> None:
@@ -61,25 +60,36 @@ class Answering:
             k: How many of the best classes each answer lists.
             roi: The part of each frame that is looked at.
             keep: Whether answers carry the scores of all classes.
-            wants: Whether a frame shall be classified at all.
             wants_maps: Whether somebody asks for heat maps just now.
             status: Where failures are counted.
         """
         self._classifier, self._name, self._k, self._roi = classifier, name, k, roi
-        self._keep, self._wants, self._wants_maps = keep, wants, wants_maps
+        self._keep, self._wants_maps = keep, wants_maps
         self._status = status
         self._mapless: Backend | None = None  # a model that turned out to have no heat map
         self._failed = 0
 
-    def prepare(self, frame: Frame) -> Decoded:
+    def prepare(self, frame: Frame) -> Tensor:
         """The tensor of a frame; any thread.
 
         Raises:
             BadFrame: It is damaged.
         """
-        if not self._wants(frame):
-            return Tensor(self._name, None, 0.0)
-        return self._tensor(frame)
+        while True:
+            backend, explains = self._classifier.backend, self._explains()
+            try:
+                decoded = self._classifier.decode(frame.photo, self._roi, explains)
+            except Exception:
+                if self._classifier.backend is backend:
+                    raise
+                continue  # the model changed meanwhile, and halves of two do not fit
+            if self._classifier.backend is backend:
+                break
+        if decoded.error is not None:
+            raise BadFrame(str(decoded.error))
+        tensor = Tensor(*decoded._replace(path=frame.path or self._name))
+        tensor.backend, tensor.explains = backend, explains
+        return tensor
 
     def answer(self, prepared: Prepared) -> FrameResult:
         """Infer.
@@ -93,7 +103,7 @@ class Answering:
         """
         frame, tensor = prepared.frame, prepared.decoded
         if not self._fits(tensor):
-            tensor = self._tensor(frame)
+            tensor = self.prepare(frame)
         explain = isinstance(tensor, Tensor) and tensor.explains
         age_ms = (time.monotonic() - frame.captured) * 1000
         try:
@@ -116,23 +126,6 @@ class Answering:
             and tensor.backend is self._classifier.backend
             and tensor.explains == self._explains()
         )
-
-    def _tensor(self, frame: Frame) -> Tensor:
-        while True:
-            backend, explains = self._classifier.backend, self._explains()
-            try:
-                decoded = self._classifier.decode(frame.photo, self._roi, explains)
-            except Exception:
-                if self._classifier.backend is backend:
-                    raise
-                continue  # the model changed meanwhile, and halves of two do not fit
-            if self._classifier.backend is backend:
-                break
-        if decoded.error is not None:
-            raise BadFrame(str(decoded.error))
-        tensor = Tensor(*decoded._replace(path=frame.path or self._name))
-        tensor.backend, tensor.explains = backend, explains
-        return tensor
 
     def _without_map(self, prepared: Prepared, error: ModelError) -> FrameResult:
         self._mapless = self._classifier.backend

@@ -57,7 +57,8 @@ class Histogram:
 
         Returns:
             ``le`` (upper bounds in milliseconds, null for infinity), ``counts`` (as many are not
-            above each, cumulative), ``sum``, ``count``, ``p50`` and ``p95`` (null without any).
+            above each, cumulative), ``sum``, ``count``, ``p50``, ``p95`` and ``max`` (null without
+            any).
         """
         counts, total = [], 0
         for count in self._fixed:
@@ -70,6 +71,7 @@ class Histogram:
             "count": self.count,
             "p50": _rounded(self.quantile(0.5)),
             "p95": _rounded(self.quantile(0.95)),
+            "max": _rounded(self.most) if self.count else None,
         }
 
 

@@ -14,7 +14,6 @@ from ..sources.base import BadFrame, Source, SourceSettings
 from .answering import Answering
 from .feed import Feed
 from .outputs.base import Outlet, StopStream
-from .pace import Pace
 from .results import Event, FrameResult
 from .status import Status
 from .steady import SteadyLabel
@@ -82,14 +81,12 @@ class Loop:
         self._settings, self._steady = settings, steady
         self._outlets, self.status = outlets, status
         self._reloader, self._pulse = reloader, pulse
-        self._pace = Pace(settings.every, settings.max_fps, source.live or source_settings.realtime)
         self._answering = Answering(
             classifier,
             source.name,
             settings.k,
             settings.roi,
             keep=steady is not None,
-            wants=self._pace.wants,
             wants_maps=lambda: any(outlet.output.wants_heatmaps for outlet in outlets),
             status=status,
         )
@@ -142,7 +139,13 @@ class Loop:
         settings, count = self._settings, 0
         end = float("inf") if settings.duration is None else time.monotonic() + settings.duration
         with Feed(
-            self._source, self._source_settings, self._answering.prepare, self.status, self.tell
+            self._source,
+            self._source_settings,
+            self._answering.prepare,
+            self.status,
+            self.tell,
+            settings.every,
+            settings.max_fps,
         ) as feed:
             while self._stopping is None:
                 left = end - time.monotonic()
@@ -163,20 +166,10 @@ class Loop:
         return self._stopping
 
     def _next(self, feed: Feed, wait: float) -> FrameResult | None:
-        """The answer to the next frame; None if there is none yet, or it is left out."""
-        delay = self._pace.delay()
-        if delay > 0:
-            time.sleep(min(delay, wait))
-            if delay > wait:
-                return None
+        """The answer to the next frame; None if there is none yet, or it is damaged."""
         prepared = feed.next(wait)
         if prepared is None:
             return None
-        frame = prepared.frame
-        if not self._pace.wants(frame):
-            self.status.count("skipped")
-            return None
-        self._pace.took(frame)
         try:
             result = self._answering.answer(prepared)
         except BadFrame:

@@ -90,6 +90,11 @@ class FrameResult:
         """The same with the label that stands; lighter than ``dataclasses.replace``."""
         return FrameResult(self.prediction, self.frame, self.age_ms, steady, self.spec, self.roi)
 
+    def without_picture(self) -> FrameResult:
+        """The same without the frame's pixels, for a queue in which many may wait."""
+        frame = self.frame.without_picture()
+        return FrameResult(self.prediction, frame, self.age_ms, self.steady, self.spec, self.roi)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
         extra = {
@@ -118,6 +123,12 @@ class Event:
     data: dict[str, Any]
     time: float = field(default_factory=time.time)
     result: FrameResult | None = None
+
+    def without_picture(self) -> Event:
+        """The same without the frame's pixels."""
+        if self.result is None:
+            return self
+        return Event(self.kind, self.data, self.time, self.result.without_picture())
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that outputs write."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from .state_file import StateFile
 
 _log = logging.getLogger("edge_runtime")
+
+#: New objects after which the collector looks at them, and how often at older ones.
+_COLLECT = (2000, 10, 10)
 
 
 class Service:
@@ -63,6 +67,7 @@ class Service:
         self._state_file = open_state(self.status)
         self._notifier = Notifier.from_environment(self.status)
         self._ran = False
+        self._collecting: tuple[int, int, int] | None = None
 
     def __enter__(self) -> Service:
         return self
@@ -86,6 +91,9 @@ class Service:
             self._state_file.close()
         if self._notifier is not None:
             self._notifier.close()
+        if self._collecting is not None:  # whoever runs the command inside another program goes on
+            gc.unfreeze()
+            gc.set_threshold(*self._collecting)
         if self._ran:
             _log.info("%s", summarize(self.status.summary()))
 
@@ -131,5 +139,19 @@ class Service:
         )
         self._ran = True
         self._signals.stop, self._signals.reload = loop.stop, reloader.ask
+        self._collecting = _collect_often()
         for _ in loop.run():
             pass
+
+
+def _collect_often() -> tuple[int, int, int]:
+    """Have Python's collector of cycles run often, over little; what was set before.
+
+    The command line made it run seldom, for the sake of the start; in months that lets rubbish grow to
+    megabytes. What is there by now stays: it need not be looked at again.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+    return before

@@ -92,20 +92,24 @@ class StateFile:
                 self._warned = True
 
     def _write(self) -> None:
-        text = json.dumps(state_of(self._status.snapshot()), indent=1)
-        self._new.write_text(f"{text}\n", encoding="utf-8")
+        # A key a line; json's own indentation leaves a cycle of objects behind at each call.
+        state = state_of(self._status.snapshot())
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(state[key])}" for key in state)
+        self._new.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
         os.replace(self._new, self._path)
 
 
 def state_of(snapshot: dict[str, Any]) -> dict[str, Any]:
     """What the file holds of :meth:`Status.snapshot <edge_runtime.stream.status.Status.snapshot>`.
 
-    In place of the histograms and the last result: ``age_p95_ms`` and ``infer_p50_ms`` since the
-    start, and ``last_age_ms``, how old the last frame was when its inference started.
+    In place of the histograms and the last result: ``infer_ms``, ``total_ms`` and ``age_ms``, each
+    with ``p50``, ``p95`` and ``max`` since the start; and ``last_age_ms``, how old the last frame was
+    when its inference started.
     """
-    last, times = snapshot["last"], snapshot["histograms"]
-    return {key: value for key, value in snapshot.items() if key not in _LONG} | {
-        "last_age_ms": None if last is None else last["age_ms"],
-        "age_p95_ms": times["age_ms"]["p95"],
-        "infer_p50_ms": times["infer_ms"]["p50"],
+    last = snapshot["last"]
+    times = {
+        name: {key: histogram[key] for key in ("p50", "p95", "max")}
+        for name, histogram in snapshot["histograms"].items()
     }
+    age = {"last_age_ms": None if last is None else last["age_ms"]}
+    return {key: value for key, value in snapshot.items() if key not in _LONG} | times | age

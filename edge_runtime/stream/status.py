@@ -14,7 +14,8 @@ from .results import Event, FrameResult, iso_time
 
 #: Counters that are there from the beginning, as 0.
 _COUNTERS = (
-    "frames", "results", "dropped", "skipped", "corrupt", "reconnects", "inference_failures",
+    "frames", "results", "dropped", "skipped", "corrupt", "stalls", "reconnects", "abandoned",
+    "inference_failures",
 )  # fmt: skip
 
 #: States of a source in which frames come, or will come no more because all have come.
@@ -143,8 +144,9 @@ class Status:
             - ``state`` (see :attr:`state`), ``source_state`` (of the last "source" event,
               ``opening`` before) and ``source_state_s``, seconds since it began;
             - counters since the start: ``frames`` (grabbed), ``results``, ``dropped`` (by a live
-              source for newer ones), ``skipped`` (by --every and --max-fps), ``corrupt``,
-              ``reconnects``, ``inference_failures``, ``events_KIND``;
+              source for newer ones), ``skipped`` (by --every and --max-fps), ``corrupt``, ``stalls``,
+              ``reconnects``, ``abandoned`` (readers that hung), ``inference_failures``,
+              ``events_KIND``;
             - ``output_drops`` and ``output_failures``: counts by the output's name, and
               ``output_queues``: what waits in front of each;
             - ``fps`` (results a second over the last five seconds) and ``mean_fps`` (since the loop began);

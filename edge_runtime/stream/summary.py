@@ -16,7 +16,9 @@ def summarize(summary: dict[str, Any]) -> str:
         ("skipped", "skipped as asked"),
         ("corrupt", "damaged"),
         ("inference_failures", "failed inferences"),
+        ("stalls", "stalls"),
         ("reconnects", "reconnects"),
+        ("abandoned", "readers that hung"),
     ):
         if summary[name]:
             parts.append(f"{summary[name]} {said}")

@@ -7,10 +7,12 @@ import os
 import random
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from bad_camera import PATIENCE, wait_for
 from fake_sources import (
+    CALM,
     FILE,
     HASTY,
     Bench,
@@ -23,7 +25,7 @@ from fake_sources import (
     stall,
     tick,
     ticks,
-)  # fmt: skip
+)
 
 from edge_runtime.errors import (
     DataError,
@@ -34,7 +36,7 @@ from edge_runtime.errors import (
 from edge_runtime.sources.base import BadFrame, Grabbed, SourceLost, SourceSettings, SourceStalled
 from edge_runtime.stream.backoff import Backoff, Pacer
 from edge_runtime.stream.feed import Feed, Prepared
-from edge_runtime.stream.losses import Losses, Patience
+from edge_runtime.stream.losses import Losses
 from edge_runtime.stream.status import Status
 
 LOST = SourceLost("the cable is out.")
@@ -154,7 +156,7 @@ def test_a_file_that_is_lost_is_not_begun_again(bench: Bench) -> None:
 
 @pytest.mark.parametrize("most", [0, 3])
 def test_a_cap_of_attempts(bench: Bench, most: int) -> None:
-    settings = SourceSettings(stall_after=0.2, max_reconnects=most)
+    settings = SourceSettings(max_reconnects=most)
     with bench.feed([refuses(LOST)], settings=settings) as feed:
         with pytest.raises(
             SourceLost, match=f"camera: given up after {most} attempts .* cable is"
@@ -169,14 +171,14 @@ def test_a_cap_of_attempts(bench: Bench, most: int) -> None:
 
 def test_attempts_count_in_a_row_only(bench: Bench) -> None:
     """A source that was well for a while begins anew; one that only twitches does not."""
-    losses = Losses("camera", 2, HASTY, Status("", ""), lambda _: None)
+    losses = Losses("camera", 2, CALM, Status("", ""), lambda _: None)
     losses.add(LOST)
     losses.gave_frame(0.1, damaged=False)
     losses.add(LOST)
-    losses.gave_frame(HASTY.well_after + 0.1, damaged=True)
+    losses.gave_frame(CALM.well_after + 0.1, damaged=True)
     with pytest.raises(SourceLost):
         losses.add(LOST)
-    losses.gave_frame(HASTY.well_after + 0.1, damaged=False)
+    losses.gave_frame(CALM.well_after + 0.1, damaged=False)
     losses.add(LOST)
 
 
@@ -189,17 +191,16 @@ def test_a_silent_source_is_stalled(bench: Bench) -> None:
 
 
 def test_a_slow_source_is_not_stalled(bench: Bench) -> None:
-    """Of a camera that gives a frame a second, three seconds are the limit, not 0.2."""
+    """Of a camera that gives a frame in five minutes, a quarter of an hour is the limit, not 20 s."""
+    limits = []
 
-    def slow(reader: FakeReader, timeout: float) -> Grabbed:
-        assert timeout > 2
-        reader.closing.wait(0.5)
+    def slow(_: FakeReader, timeout: float) -> Grabbed:
+        limits.append(timeout)
         return Grabbed(time.monotonic(), picture)
 
-    with bench.feed([opens(slow, slow, fps=1)]) as feed:
+    with bench.feed([opens(slow, fps=1 / 300)]) as feed:
         take(feed)
-        take(feed)
-    assert bench.count("stalls") == 0
+    assert 800 < limits[0] <= 900
 
 
 @pytest.mark.parametrize("where", ["reader", "decoder"])
@@ -213,10 +214,12 @@ def test_nothing_but_damaged_frames_is_a_stall(bench: Bench, where: str) -> None
             data()
         return Grabbed(time.monotonic(), data)
 
-    with bench.feed([opens(*[damaged] * 10_000), ticks()]) as feed:
-        wait_for(lambda: len(bench.opened) == 2, "another opening")
+    settings = SourceSettings(stall_after=0.3)
+    with bench.feed([opens(*[damaged] * 10_000), ticks()], settings=settings) as feed:
+        wait_for(lambda: len(bench.opened) >= 2, "another opening")
         take(feed)
-    assert len(bench.told("stalled")) == 1 and bench.count("corrupt") > 5
+    expected = "no whole frame came" if where == "reader" else "nothing but damaged frames"
+    assert expected in str(bench.told("stalled")[0]["reason"]) and bench.count("corrupt") > 2
 
 
 def test_damaged_frames_among_whole_ones_are_no_stall(bench: Bench) -> None:
@@ -228,6 +231,7 @@ def test_damaged_frames_among_whole_ones_are_no_stall(bench: Bench) -> None:
     with bench.feed([lambda: FakeReader(mixed())]) as feed:
         wait_for(lambda: bench.count("corrupt") > 100, "damaged frames")
         take(feed)
+        assert not feed._keeper._damage.present
     assert len(bench.opened) == 1 and bench.count("stalls") == 0
 
 
@@ -239,11 +243,12 @@ def test_a_reader_that_hangs_is_left_behind(bench: Bench) -> None:
         release.wait()
         return Grabbed(time.monotonic(), lambda: picture(99))
 
-    with bench.feed([opens(give(1), hang), ticks()]) as feed:
+    settings = SourceSettings(stall_after=0.3)
+    with bench.feed([opens(give(1), hang), ticks()], settings=settings, patience=HASTY) as feed:
         wait_for(lambda: bench.count("frames") > 5, "frames")
         hung = bench.opened[0]
         assert hung.closed >= 1  # from outside
-        assert bench.count("abandoned") == 1
+        assert bench.count("abandoned") >= 1
         frames = bench.count("frames")
         release.set()
         wait_for(lambda: hung.closed >= 2, "the thread that was left behind")
@@ -272,13 +277,13 @@ def test_a_driver_that_hangs_elsewhere(bench: Bench, where: str) -> None:
             release.wait()
         return Hanging(iter([give(), fail(LOST)]))
 
-    patience = Patience(0.01, 0.05, 0.2, opening=0.3, grace=0.1, closing=0.2)
+    patience = replace(HASTY, closing=0.2)
     with bench.feed([opening, ticks()], patience=patience) as feed:
         wait_for(lambda: bench.count("frames") > 5, "frames")
         take(feed)
         release.set()
     wait_for(lambda: threading.active_count() == before, "the threads that were left behind")
-    assert bench.count("abandoned") == 1
+    assert bench.count("abandoned") >= 1
     assert all(reader.closed for reader in bench.opened)
 
 
@@ -290,7 +295,7 @@ def test_too_many_hung_readers_end_it(bench: Bench) -> None:
         release.wait()
         return FakeReader(iter(()))
 
-    patience = Patience(0.01, 0.05, 0.2, opening=0.05, grace=0.05, closing=0.1, max_hung=3)
+    patience = replace(HASTY, opening=0.05, grace=0.05, closing=0.1, max_hung=3)
     with bench.feed([opening], patience=patience) as feed:
         with pytest.raises(SourceLost, match="3 threads hang in its driver"):
             take_for_ever(feed)
@@ -299,10 +304,11 @@ def test_too_many_hung_readers_end_it(bench: Bench) -> None:
 
 
 def test_closing_ends_every_wait(bench: Bench) -> None:
-    patience = Patience(first_wait=1000, longest_wait=1000)
+    patience = replace(CALM, first_wait=1000, longest_wait=1000)
     random.seed(3)  # of which the first wait is some minutes
     before = threading.active_count()
-    for openings in ([refuses(LOST)], [opens(stall)], [opens(give(), stall)]):
+    silent = lambda reader, timeout: reader.closing.wait(timeout) and fail(LOST)()  # noqa: E731
+    for openings in ([refuses(LOST)], [opens(silent)], [opens(give(), silent)]):
         settings = SourceSettings(stall_after=PATIENCE)
         feed = bench.feed(openings, settings=settings, patience=patience)
         time.sleep(0.1)
@@ -359,7 +365,7 @@ def test_reconnects_leave_nothing_behind(bench: Bench) -> None:
     def opening() -> FakeReader:
         return Holding(iter([give(), fail(LOST)]))
 
-    patience = Patience(first_wait=0.0, longest_wait=0.0)
+    patience = replace(CALM, first_wait=0.0, longest_wait=0.0)
     threads, files = threading.active_count(), open_files()
     with bench.feed([opening], patience=patience) as feed:
         wait_for(lambda: bench.count("reconnects") >= 300, "reconnects")

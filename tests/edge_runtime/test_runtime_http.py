@@ -39,6 +39,12 @@ RED, GREEN, BLUE = jpeg("red"), jpeg("green", (40, 30)), jpeg("blue", (16, 16))
 LONG = 60.0
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking takes no longer than a test says."""
+    monkeypatch.setattr(http, "_ASKING", 0.0)
+
+
 def reader_of(url: str, stall_after: float = LONG, fps: float | None = None) -> HttpReader:
     """A reader, as the feed opens it."""
     return open_reader(parse_source(url), SourceSettings(stall_after=stall_after, fps=fps))

@@ -196,3 +196,28 @@ def test_challenges() -> None:
     assert best_challenge(["Negotiate"]) is None
     assert best_challenge(['Digest realm="x", nonce="n", algorithm=SHA-512']) is None
     assert best_challenge(['Digest realm="x", nonce="n", qop="auth-int"']) is None
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_damaged_streams_are_cut_alike_however_they_arrive(seed: int) -> None:
+    """And every picture stands in the stream as it is: nothing is put together, nothing added."""
+    chance = random.Random(seed)
+    stream = bytearray()
+    for _ in range(12):
+        picture = chance.choice((RED, GREEN, BLUE))
+        length = chance.choice((-1, -1, None, len(picture) - 9, len(picture) + 9, 1 << 40))
+        stream += part(picture[: chance.choice((len(picture), len(picture), 99))], length)
+        if chance.random() < 0.3:
+            stream += chance.randbytes(chance.randrange(200))
+    for _ in range(chance.choice((0, 3, 30))):
+        stream[chance.randrange(len(stream))] = chance.randrange(256)
+    content = bytes(stream)
+    for make in (lambda: Parts("frame"), Pictures):
+        whole, *others = (
+            [piece for piece in cut(make(), content, size) if isinstance(piece, bytes)]
+            for size in (1 << 20, 1, 13, 500)
+        )
+        assert all(found == whole for found in others)
+        for picture in whole:
+            assert picture in content and picture[:2] == b"\xff\xd8"
+            assert picture.rstrip(b"\r\n\0 ").endswith(b"\xff\xd9")

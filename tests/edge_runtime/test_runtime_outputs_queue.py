@@ -6,7 +6,7 @@ import logging
 import threading
 
 import pytest
-from stream_results import label_event, make_frame, make_result, wait_for
+from stream_results import PATIENCE, label_event, make_frame, make_result, wait_for
 
 from edge_runtime.stream.outputs.base import Outlet, Output, StopStream, close_all
 from edge_runtime.stream.results import Event, FrameResult
@@ -107,3 +107,19 @@ def test_stop_stream_ends_the_loop_and_idle_is_called() -> None:
     assert isinstance(outlet.failure, StopStream)
     outlet.close()
     assert status.snapshot()["output_failures"] == {}
+
+
+def test_what_waits_for_an_output_without_pictures_is_light() -> None:
+    """A thousand frames of 2 megapixels would take 6 GB."""
+    output = Slow()
+    output.wants_pictures = False
+    outlet = Outlet(output, Status("test:", "m"))
+    frame = make_frame(7, size=(1920, 1080))
+    outlet.result(make_result(frame=frame))
+    outlet.event(label_event())
+    assert outlet.close(PATIENCE)
+    result, event = (told for told in output.told if not isinstance(told, str))
+    assert isinstance(result, FrameResult) and isinstance(event, Event) and event.result is not None
+    assert len(result.frame.photo) == len(event.result.frame.photo) == 0
+    assert (result.frame.number, result.frame.time) == (7, frame.time)
+    assert frame.pixels.shape == (1080, 1920, 3)  # others still have it

@@ -222,3 +222,32 @@ def test_settings_of_the_library(color_models: ColorModels, video: Path) -> None
     assert [result.frame.number for result in results] == [0, 10]
     assert results[1].prediction.label == "green" and results[1].steady is None
     assert results[1].prediction.scores is None  # nobody smooths
+
+
+def test_program_of_the_page(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What docs/stream/running.md shows."""
+    import textwrap
+
+    page = (Path(__file__).parents[2] / "docs/stream/running.md").read_text()
+    program = page.partition("## From a program\n")[2].split("\n\nThe next result")[0]
+    assert "classify_frames" in program
+    monkeypatch.chdir(color_models.bundle.parent)
+    exec(compile(textwrap.dedent(program), "running.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 60 and all(line.endswith(" ms old") for line in printed)
+
+
+def test_every_option_is_on_the_page() -> None:
+    """Those of the loop and the state file, but for the page's own spelling."""
+    from edge_runtime.commands.stream import stream
+
+    page = (Path(__file__).parents[2] / "docs/stream/running.md").read_text()
+    own = {
+        option
+        for parameter in stream.params
+        if (parameter.name or "").startswith(("loop_", "state_"))
+        for option in parameter.opts
+    }
+    assert len(own) == 14 and {option for option in own if option not in page} == set()

@@ -19,10 +19,8 @@ from stream_parts import ORDER, Notes, as_reader, wait_for, write_video
 from edge_runtime import Classifier
 from edge_runtime.errors import ModelError, SystemFailure
 from edge_runtime.sources import SourceSettings, parse_source, pattern
-from edge_runtime.sources.base import Frame, Grabbed
 from edge_runtime.stream import Loop, LoopSettings
 from edge_runtime.stream.outputs.base import Outlet, Output, close_all
-from edge_runtime.stream.pace import Pace
 from edge_runtime.stream.reload import Reloader
 from edge_runtime.stream.results import Event, FrameResult
 from edge_runtime.stream.status import Status
@@ -108,32 +106,6 @@ def test_a_slow_inference_gets_the_newest_frame(
         assert age >= 0
     close_all(run.outlets)
     assert run.status.snapshot()["dropped"] > 0
-
-
-@pytest.mark.parametrize("live", [True, False])
-def test_pace_takes_one_of_so_many(live: bool) -> None:
-    """Of a camera that drops frames, so many lie between two; of a recording, every third."""
-    pace = Pace(3, None, live)
-    taken = []
-    for number in (0, 1, 2, 3, 5, 7, 8, 9, 10, 12):
-        frame = Frame(Grabbed(number / 10, lambda: np.zeros((1, 1, 3), np.uint8)), number)
-        if pace.wants(frame):
-            pace.took(frame)
-            taken.append(number)
-    assert taken == ([0, 3, 7, 10] if live else [0, 3, 9, 12])
-
-
-@pytest.mark.parametrize("jitter", [0.0, 0.004])
-def test_pace_keeps_a_rate(jitter: float) -> None:
-    """30 frames a second that jitter, 10 wanted: 10 a second on average, over ten seconds."""
-    pace, rng, taken = Pace(1, 10, True), np.random.default_rng(1), 0
-    for number in range(300):
-        at = 50 + number / 30 + rng.uniform(-jitter, jitter)
-        frame = Frame(Grabbed(at, lambda: np.zeros((1, 1, 3), np.uint8)), number)
-        if pace.wants(frame):
-            pace.took(frame)
-            taken += 1
-    assert 99 <= taken <= 101
 
 
 def test_frames_left_out_are_counted_and_not_prepared(
@@ -340,6 +312,8 @@ def test_reload_swaps_between_two_frames(
     classifier: Classifier, color_models: ColorModels, video: Path
 ) -> None:
     """No frame is lost or answered by half a model, and the old model's memory is free."""
+    gc.collect()
+    gc.freeze()
     old = weakref.ref(classifier.backend)
     run, results = reloading(classifier, video, lambda: other_model(color_models), 4)
     assert [result.frame.number for result in results] == list(range(30))
@@ -355,8 +329,10 @@ def test_reload_swaps_between_two_frames(
     assert [(c["previous"], c["label"]) for c in changes] == [
         (None, "red"), ("red", "rot"), ("rot", "green"), ("green", "blau"),
     ]  # fmt: skip
-    gc.collect()
-    assert old() is None
+    # By its reference count: a running stream does not collect cycles of what was there at its start.
+    gone = old() is None
+    gc.unfreeze()
+    assert gone
 
 
 def test_a_broken_new_model_keeps_the_old_one(classifier: Classifier, video: Path) -> None:

@@ -30,6 +30,7 @@ def test_contents(exported: SimpleNamespace) -> None:
     """Nothing else lies there, neither beside it."""
     expected = {artifact_name(fmt) for fmt in FORMAT_SUFFIXES}
     expected |= {"manifest.json", "labels.txt", "parity.json", "parity.html", "golden"}
+    expected |= {"training_features.npy"}
     assert {path.name for path in exported.bundle.iterdir()} == expected
     assert [path.name for path in exported.bundle.parent.iterdir()] == ["bundle"]
     labels = (exported.bundle / "labels.txt").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ MAX_PICTURE = 32 << 20
 MAX_GARBAGE = 32 << 20
 
 #: Bytes of the headers of one part.
-_HEADERS = 16 << 10
+_HEADERS = 4 << 10
 
 _BLANK = re.compile(rb"\r?\n[ \t]*\r?\n")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)

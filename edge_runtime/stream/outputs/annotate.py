@@ -82,8 +82,8 @@ def second_line(result: FrameResult) -> str:
     """What is said below: this frame's own answer where another one stands, and its age."""
     answer, said = result.prediction, []
     if result.steady is not None and answer.label is not None:
-        score = "" if answer.score is None else f" {answer.score:.2f}"
-        said.append(f"now {answer.label}{score}")
+        score = answer.score if answer.calibrated_score is None else answer.calibrated_score
+        said.append(f"now {answer.label}" + ("" if score is None else f" {score:.2f}"))
     said.append(f"age {result.age_ms:.0f} ms")
     return ", ".join(said)
 

@@ -38,18 +38,21 @@ class Output:
     Attributes:
         name: For messages and metrics, such as ``csv``.
         wants_results: Whether it is told of every frame, not only of events. May change.
+        wants_pictures: Whether it looks at frames; else its queue holds results without pixels, so
+            that a thousand of them fit into memory.
         wants_heatmaps: Whether results shall carry their ``explanation``. May change.
         capacity: What may wait in its queue; then the oldest is dropped and counted.
         lossless: Whether, with a source that is not live, the loop waits for it instead, and the
             stream ends when it fails: a recorded source can be run again.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
-        skips: Whether leaving results out is its nature, as of a window; then nobody is warned.
+        skips: Whether leaving results out is its nature, as of a window; then that counts as no drop.
         farewell: Seconds that it needs at the end; fewer than what others have anyway are ignored.
         idle_after: Seconds without a message after which :meth:`idle` is called; None for never.
     """
 
     name = "output"
     wants_results = True
+    wants_pictures = True
     wants_heatmaps = False
     capacity = 8
     lossless = False
@@ -137,18 +140,16 @@ class Outlet:
         return not self._thread.is_alive()
 
     def _put(self, item: FrameResult | Event) -> None:
+        if not self.output.wants_pictures:
+            item = item.without_picture()
         with self._changed:
             while self._full() and self._waited_for():
                 self._changed.wait(_POLL)
-            full = self._full()
-            if full:
-                self._make_room()
+            lost = self._full() and self._make_room()
             self._queue.append(item)
             self._changed.notify_all()
-        if full:
-            self._dropped += 1
-            if not self.output.skips:
-                self._warn("drop", f"too slow; {self._dropped} messages dropped so far.")
+        if lost:
+            self._warn("drop", f"too slow; {self._dropped} messages dropped so far.")
 
     def _full(self) -> bool:
         return len(self._queue) >= self.output.capacity
@@ -156,15 +157,19 @@ class Outlet:
     def _waited_for(self) -> bool:
         return self._waits and self.patient and self.failure is None and not self._closing
 
-    def _make_room(self) -> None:
-        """Drop the oldest result, or the oldest event where only events wait."""
+    def _make_room(self) -> bool:
+        """Drop the oldest result, or the oldest event where only events wait; whether it counts."""
         for place, waiting in enumerate(self._queue):
             if isinstance(waiting, FrameResult):
                 del self._queue[place]
+                if self.output.skips:
+                    return False
                 break
         else:
             self._queue.popleft()
+        self._dropped += 1
         self._status.dropped_by(self.output.name)
+        return True
 
     def _work(self) -> None:
         while True:

@@ -33,11 +33,15 @@ _FAREWELL = 3.0
 
 _POLL = 0.05
 
+#: Characters of one variable: Linux takes 128 kB.
+_LONGEST = 4096
+
 
 class Command(Output):
     """Runs a program."""
 
     name = "exec"
+    wants_pictures = False
     wants_results = False
     capacity = 32
 
@@ -151,5 +155,5 @@ def _environment(event: Event, source: str) -> dict[str, str]:
         "EDGE_FRAME": data.get("frame"),
     }
     told = {name: "" if value is None else str(value) for name, value in values.items()}
-    # An environment holds no NUL, and bytes of names that are not UTF-8 as they were.
-    return {name: value.replace("\0", "") for name, value in told.items()}
+    # An environment holds no NUL, and nothing very long; standard input has it as it is.
+    return {name: value.replace("\0", "")[:_LONGEST] for name, value in told.items()}

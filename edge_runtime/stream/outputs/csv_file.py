@@ -32,6 +32,7 @@ class CsvFile(Output):
     """Adds rows to a file."""
 
     name = "csv"
+    wants_pictures = False
     lossless = True
     capacity = 64
 

@@ -102,6 +102,8 @@ class Target:
             try:
                 connection.request("POST", self._path, body, {**self._fixed(), **headers})
                 answer = connection.getresponse()
+                if time.monotonic() >= end:  # what was cut off looks like the end of the head
+                    raise TimeoutError
             except (OSError, http.client.HTTPException) as error:
                 if time.monotonic() >= end:
                     raise TimeoutError(f"no answer within {whole:g} s") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ...output.plain import visible
@@ -20,6 +21,7 @@ class Lines(Output):
     """Writes to standard output."""
 
     name = "stdout"
+    wants_pictures = False
     lossless = True
     vital = True
     capacity = 64
@@ -56,14 +58,8 @@ class Lines(Output):
             return
         if self._as_json:
             self._write(json.dumps(event.to_dict()))
-        elif event.kind == "label":
-            self._write(f"label: {_label(event.data)}")
-        elif event.kind == "stop":
-            said = event.data["error"] or summarize(event.data)
-            self._write(f"stop: {event.data['reason']}: {said}")
         else:
-            said = ", ".join(f"{key} {value}" for key, value in event.data.items())
-            self._write(f"{event.kind}: {said}")
+            self._write(f"{event.kind}: {_READABLE[event.kind](event.data)}")
 
     def _write(self, text: str) -> None:
         to_stdout(f"{visible(text)}\n")
@@ -77,3 +73,33 @@ def _label(data: dict[str, Any]) -> str:
     if data["previous"] is not None:
         before = f", after {data['previous']} for {data['stood_s']:.1f} s"
     return f"{label} {data['score']:.3f}, frame {data['frame']}{place}{before}"
+
+
+def _source(data: dict[str, Any]) -> str:
+    """Its state; of a lost one why, and when it is tried again."""
+    if data.get("reason") is None:
+        return str(data["state"])
+    wait = data.get("retry_in_s")
+    again = "Given up." if wait is None else f"Again in {wait:.1f} s (attempt {data['attempt']})."
+    return f"{data['state']}: {data['reason']} {again}"
+
+
+def _reload(data: dict[str, Any]) -> str:
+    """Whether the new model is in use."""
+    if not data["ok"]:
+        return f"the model stays as it was: {data['error']}"
+    return f"done in {data['seconds']:.1f} s: {data['format']}, {data['classes']} classes"
+
+
+def _stop(data: dict[str, Any]) -> str:
+    """Why, and what the run came to."""
+    return f"{data['reason']}: {data['error'] or summarize(data)}"
+
+
+#: What a line says of each kind of event.
+_READABLE: dict[str, Callable[[dict[str, Any]], str]] = {
+    "label": _label,
+    "source": _source,
+    "reload": _reload,
+    "stop": _stop,
+}

@@ -38,6 +38,7 @@ class Metrics(Output):
     """Serves a page."""
 
     name = "metrics"
+    wants_pictures = False
     wants_results = False
 
     def __init__(

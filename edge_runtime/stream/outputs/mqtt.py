@@ -43,6 +43,7 @@ class Mqtt(Output):
     """Publishes."""
 
     name = "mqtt"
+    wants_pictures = False
     capacity = 1000
 
     def __init__(

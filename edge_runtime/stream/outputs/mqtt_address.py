@@ -64,7 +64,7 @@ def parse_address(url: str, password_file: str | None = None) -> Address:
         raise UsageError("--mqtt: that URL cannot be read (host or port).") from None
     if parts.scheme not in _PORTS or not parts.hostname:
         raise UsageError("--mqtt: mqtt://HOST[:PORT][/PREFIX] or mqtts://... was expected.")
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise UsageError("--mqtt: a topic prefix was expected behind the host, without ? or #.")
     prefix = unquote(parts.path).strip("/") or f"edge-classify/{_own_name()}"
     if any(c in prefix for c in "+#\0") or len(prefix.encode(errors="replace")) > _LONGEST:

@@ -40,7 +40,7 @@ class Snapshots(Output):
 
     name = "snapshots"
     wants_results = False
-    capacity = 16
+    capacity = 8
 
     def __init__(
         self,

@@ -32,8 +32,9 @@ DEFAULT_FPS = 15.0
 #: Seconds without a frame after which a live source's file ends.
 _GAP = 10.0
 
-#: Bytes that stay free, so that the file can be finished: less on a small disk.
-_RESERVE, _RESERVE_SHARE = 32 << 20, 0.05
+#: Bytes that stay free, so that the file can be finished: a share of a small disk, but more than
+#: FFmpeg keeps in memory before it writes them, which is half a megabyte.
+_RESERVE, _RESERVE_SHARE, _BUFFERED = 32 << 20, 0.05, 1 << 20
 
 #: Bytes that the end of a file takes for each frame: MP4 has its index there.
 _INDEX = 40
@@ -109,6 +110,8 @@ class Video(Output):
         Raises:
             SystemFailure: The disk is full, and nothing more is written; or the process died.
         """
+        if not self.wants_results:  # what still waited when the disk was full
+            return
         if not self._live and self._fps is None:
             if self._held is None:  # the rate is known with the second frame
                 self._held = result
@@ -121,7 +124,7 @@ class Video(Output):
 
     def close(self) -> None:
         """Finish the file."""
-        if self._held is not None and self._fps is None:
+        if self._held is not None and self._fps is None and self.wants_results:
             self._write(self._held)  # the only one
         self._end_part()
         if self._process is not None and not self._process.close(_FINISH):
@@ -193,7 +196,7 @@ class Video(Output):
         file = self._part or self._parts.folder
         free, total = _room(file)
         index = (self._frames - self._part_begun) * _INDEX
-        if free > min(_RESERVE, total * _RESERVE_SHARE) + index:
+        if free > max(_BUFFERED, min(_RESERVE, total * _RESERVE_SHARE)) + index:
             return
         self.wants_results = False
         self._end_part()

@@ -36,8 +36,8 @@ _ENCODED = "whsec_"
 #: Answers after which the same message may be taken later: time-out, too early, too many.
 _LATER = (408, 425, 429)
 
-#: Seconds for the whole of a last attempt, once the stream ends.
-_LAST = 2.0
+#: Seconds for a last attempt, once the stream ends, and for those of all that waits.
+_LAST, _FAREWELL = 2.0, 4.0
 
 
 class NotDelivered(EdgeError):
@@ -67,6 +67,7 @@ class Webhook(Output):
     """Posts events, one after the other, in order."""
 
     name = "webhook"
+    wants_pictures = False
     wants_results = False
     capacity = 256
 
@@ -94,7 +95,7 @@ class Webhook(Output):
         self._source, self._kinds = status.source, kinds
         self._key = None if secret is None else _key(secret)
         self._patience = patience or Patience()
-        self._hurried = threading.Event()
+        self._hurried, self._end = threading.Event(), float("inf")
 
     def event(self, event: Event) -> None:
         """Deliver one event, however long it takes, within limits.
@@ -109,8 +110,12 @@ class Webhook(Output):
         end = time.monotonic() + self._patience.give_up
         attempt = 0
         while True:
-            last = self._hurried.is_set()
-            reason, wished = self._try(identifier, body, _LAST if last else self._patience.whole)
+            last, whole = self._hurried.is_set(), self._patience.whole
+            if last:
+                whole = min(_LAST, self._end - time.monotonic())
+                if whole <= 0:
+                    raise NotDelivered(f"{self._target.name}: the stream ended first.")
+            reason, wished = self._try(identifier, body, whole)
             if reason is None:
                 return
             wait = self._wait(attempt, wished)
@@ -122,6 +127,7 @@ class Webhook(Output):
 
     def hurry(self) -> None:
         """One more attempt for what is left."""
+        self._end = time.monotonic() + _FAREWELL
         self._hurried.set()
 
     def _try(self, identifier: str, body: bytes, whole: float) -> tuple[str | None, float | None]:

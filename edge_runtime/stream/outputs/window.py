@@ -21,7 +21,7 @@ class Window(Output):
     """Shows the newest frame."""
 
     name = "window"
-    capacity = 1
+    capacity = 2
     skips = True
     idle_after: float | None = 0.1
 
@@ -63,6 +63,8 @@ class Window(Output):
             StopStream: The window was closed.
             SystemFailure: Its process died.
         """
+        if not self.wants_results:  # what still waited when it was closed
+            return
         picture = annotated(result, self.wants_heatmaps)
         try:
             self._process.send({"size": picture.size}, picture.tobytes())

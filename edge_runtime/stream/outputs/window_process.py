@@ -65,10 +65,16 @@ def _show(cv2: Any, newest: _Newest) -> bool:
                 cv2.resizeWindow(TITLE, *_first_size(size))
             rgb = np.frombuffer(picture, np.uint8).reshape(size[1], size[0], 3)
             cv2.imshow(TITLE, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        key = cv2.waitKey(_TURN) & 0xFF
-        if key in _QUIT_KEYS or (sized and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1):
+        if cv2.waitKey(_TURN) & 0xFF in _QUIT_KEYS or (sized and _is_closed(cv2)):
             return True
     return False
+
+
+def _is_closed(cv2: Any) -> bool:
+    try:
+        return bool(cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1)
+    except cv2.error:  # with the last window, Qt forgets that there were any
+        return True
 
 
 def _first_size(size: tuple[int, int]) -> tuple[int, int]:

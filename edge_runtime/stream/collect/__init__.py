@@ -1,0 +1,1 @@
+"""Keep the frames of a stream that are worth labelling, in folders that ``edge-train`` reads."""

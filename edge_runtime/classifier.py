@@ -141,6 +141,21 @@ class Classifier:
         with self._interpreter:
             self._backend = None
 
+    def become(self, other: Classifier) -> None:
+        """Take another classifier's model over, between two inferences; the own one is released.
+
+        Whoever holds this classifier works on with the new model. What :meth:`decode` made for the
+        old one is of no use any more: :attr:`backend` tells which model it was made for.
+
+        Args:
+            other: Closed for its holders from now on.
+        """
+        with other._interpreter:
+            taken, other._backend = other.backend, None
+        with self._interpreter:
+            self._backend, self.info = taken, other.info
+            self.format, self._where = other.format, other._where
+
     @property
     def backend(self) -> Backend:
         """The interpreter that holds the model.
@@ -299,16 +314,19 @@ class Classifier:
         first, self._first = self._first, None
         return decode(photo, self.backend, self.info.preprocess, roi, explain, first)
 
-    def answer(self, group: list[Decoded], k: int = 5, explain: bool = False) -> list[Prediction]:
+    def answer(
+        self, group: list[Decoded], k: int = 5, explain: bool = False, keep: bool = False
+    ) -> list[Prediction]:
         """The second half: the answers to photos, which share a run unless maps are wanted.
 
         Args:
             group: What :meth:`decode` gave, with the same ``explain``.
             k: How many of the best classes ``top`` lists.
             explain: Whether answers carry their ``explanation``.
+            keep: Whether answers carry the ``scores`` of all classes.
         """
         with self._interpreter:
-            backend = self.backend
+            backend, info = self.backend, self.info
             start = time.perf_counter()
             raws = infer(group, backend, explain)
             seconds = time.perf_counter() - start
@@ -316,6 +334,6 @@ class Classifier:
         return [
             Prediction(decoded.path, error=str(decoded.error))
             if raw is None
-            else predict(decoded.path, *raw, self.info, backend.step, k, decoded.seconds, share)
+            else predict(decoded.path, *raw, info, backend.step, k, decoded.seconds, share, keep)
             for decoded, raw in zip(group, raws, strict=True)
         ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .backends.base import Backend, default_threads
+from .backends.base import BEST, Backend, default_threads
 from .errors import ImageError, UsageError
 from .manifest import PreprocessSpec
 from .meanwhile import FirstPhoto, Pixels
@@ -40,6 +40,7 @@ class Decoded(NamedTuple):
     tensor: np.ndarray | None  #: as ``Backend.prepare`` gives; the pixels where a map is wanted
     seconds: float  #: from the photo to ``tensor``
     error: ImageError | None = None
+    reading: float = 0.0  #: of ``seconds``, until the photo was decoded and upright
 
 
 def decode(
@@ -60,19 +61,22 @@ def decode(
         explain: Whether the pixels are wanted, of which a map is made.
         first: The photo that was decoded while the model was loaded; another one is not touched.
     """
-    from .preprocess import describe, preprocess  # imported while the model was loaded
+    from .preprocess import describe, fit, upright  # imported while the model was loaded
 
     start = time.perf_counter()
-    path = describe(photo)
+    path, reading = describe(photo), 0.0
     found = None if first is None else first.take(photo, spec, roi)
     if found is None:
         try:
-            found = Pixels(preprocess(photo, spec, roi), 0.0)
+            region = upright(photo, spec, roi)
+            reading = time.perf_counter() - start
+            found = Pixels(fit(region, spec), 0.0)
         except ImageError as error:
             found = Pixels(None, 0.0, error)
     # The cast is work, too, and the interpreter's thread shall do nothing that others can do.
     tensor = found.pixels if explain or found.pixels is None else backend.prepare(found.pixels)
-    return Decoded(path, tensor, found.seconds + time.perf_counter() - start, found.error)
+    seconds = found.seconds + time.perf_counter() - start
+    return Decoded(path, tensor, seconds, found.error, reading)
 
 
 def infer(group: list[Decoded], backend: Backend, explain: bool) -> list[Raw | None]:
@@ -81,11 +85,12 @@ def infer(group: list[Decoded], backend: Backend, explain: bool) -> list[Raw | N
     Args:
         group: At most as many as share a run, see :func:`run_size`.
         backend: The loaded model.
-        explain: Whether maps are wanted; then :attr:`Decoded.tensor` holds pixels.
+        explain: Whether maps of the best class are wanted; then :attr:`Decoded.tensor` holds pixels.
     """
     tensors = [decoded.tensor for decoded in group if decoded.tensor is not None]
     if explain:
-        found: Iterator[Raw] = map(backend.explain, tensors)
+        # Of a thousand classes, the maps of all would take longer than the inference.
+        found: Iterator[Raw] = (backend.explain(pixels, BEST) for pixels in tensors)
     elif len(tensors) > 1:
         rows = backend.run(backend.filled(np.concatenate(tensors)))
         found = ((row, None) for row in rows)

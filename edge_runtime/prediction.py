@@ -33,6 +33,8 @@ class Prediction:
         error: Why the photo could not be classified.
         explanation: Where the network looked for ``index``; None unless it was asked for. Not in
             the JSON.
+        scores: What ``unknown`` is decided by, of all classes, float32 (classes,): calibrated where
+            there is a temperature, else raw; None unless asked for. Not in the JSON.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Prediction:
     ms: dict[str, float] | None = None
     error: str | None = None
     explanation: Explanation | None = None
+    scores: np.ndarray | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
@@ -70,18 +73,20 @@ def predict(
     k: int,
     decoding: float,
     inference: float,
+    keep: bool = False,
 ) -> Prediction:
     """From what the network gave to the answer.
 
     Args:
         path: Name of the photo.
         raw: Its scores as the file gives them, float32 (classes,).
-        maps: Where each score comes from, float32 (h, w, classes); None without an explanation.
+        maps: Where the best score comes from, float32 (h, w, 1); None without an explanation.
         info: What they mean.
         step: Distance of two neighbouring scores where the output is quantised, else 0.
         k: How many of the best classes ``top`` lists.
         decoding: Seconds from photo to input tensor.
         inference: Seconds of the run, or its share of them.
+        keep: Whether the answer carries the ``scores`` of all classes.
     """
     start = time.perf_counter()
     output, names = info.output, info.class_names
@@ -97,7 +102,7 @@ def predict(
         from .heatmap import Explanation
 
         explanation = Explanation(
-            heatmap=maps[..., index], index=index, label=names[index], score=score
+            heatmap=maps[..., 0], index=index, label=names[index], score=score
         )
     return Prediction(
         path=path,
@@ -113,6 +118,7 @@ def predict(
             "total": _ms(decoding + inference + time.perf_counter() - start),
         },
         explanation=explanation,
+        scores=None if not keep else scores if tempered is None else tempered,
     )
 
 

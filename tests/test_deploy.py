@@ -13,6 +13,7 @@ import pytest
 
 from edge_runtime import __version__, errors
 from edge_runtime.commands.stream import stream
+from edge_runtime.commands.stream_options.source import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -58,8 +59,11 @@ def test_command_line_is_taken(options: str) -> None:
     program, command, *arguments = command_line(environment() | {"OPTIONS": options})
     assert Path(program).name == "edge-classify" and command == "stream"
     context = stream.make_context("stream", arguments)
-    assert context.params["as_json"] and context.params["source"] == environment()["SOURCE"]
-    assert context.params["model"] == environment()["MODEL"]
+    assert context.params["output_as_json"] and context.params["model"] == environment()["MODEL"]
+    # Where every user could read it; it comes by the variable.
+    assert context.params["source_address"] is None and VARIABLE in environment()
+    folder = unit()["Service.RuntimeDirectory"][0]
+    assert context.params["state_path"] == f"/run/{folder}/state.json"
     if options:
         assert context.params["fmt"] == "tflite-int8" and context.params["threads"] == 2
 
@@ -75,9 +79,16 @@ def test_restarts_only_where_that_helps() -> None:
     hopeless = {int(code) for code in found["Service.RestartPreventExitStatus"][0].split()}
     kinds = (errors.UsageError, errors.DataError, errors.MissingComponent)
     assert hopeless == {kind.exit_code for kind in kinds}
-    assert errors.SystemFailure.exit_code not in hopeless  # a camera that fell out
+    assert errors.SystemFailure.exit_code not in hopeless  # a full disk, a camera given up
     assert found["Service.Restart"] == ["on-failure"]
     assert found["Unit.StartLimitIntervalSec"] == ["0"]
+
+
+def test_service_says_how_it_is() -> None:
+    """What edge_runtime.stream.systemd tells is listened to, and SIGHUP is what reloads."""
+    found = unit()
+    assert found["Service.Type"] == ["notify"] and int(found["Service.WatchdogSec"][0]) > 0
+    assert found["Service.ExecReload"] == ["/bin/kill -HUP $MAINPID"]
 
 
 def test_service_may_do_little() -> None:
@@ -111,7 +122,7 @@ def test_camera_rule() -> None:
     parts = [part.strip() for part in rule.split(",")]
     assert all(re.fullmatch(r'\w+(\{\w+\})?(==|\+=)"[^"]+"', part) for part in parts)
     link = next(part for part in parts if part.startswith("SYMLINK+="))
-    assert environment()["SOURCE"] == "/dev/" + link.split('"')[1]
+    assert environment()[VARIABLE] == "/dev/" + link.split('"')[1]
 
 
 def test_note_names_every_file() -> None:

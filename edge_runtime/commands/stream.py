@@ -14,6 +14,7 @@ from .stream_options.loop import loop_options
 from .stream_options.outputs import output_options
 from .stream_options.preview import preview_options
 from .stream_options.source import source_options
+from .stream_options.state import state_options
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .stream_options.outputs import OutputChoice
     from .stream_options.preview import PreviewChoice
     from .stream_options.source import SourceChoice
+    from .stream_options.state import StateChoice
 
 _log = logging.getLogger("edge_runtime")
 
@@ -37,6 +39,7 @@ _log = logging.getLogger("edge_runtime")
 @output_options
 @preview_options
 @collect_options
+@state_options
 def stream(
     model: str,
     fmt: str | None,
@@ -47,36 +50,30 @@ def stream(
     output: OutputChoice,
     preview: PreviewChoice,
     collect: CollectChoice,
+    state: StateChoice,
 ) -> None:
     """Classify a camera, a stream or a video file.
 
-    A live source skips to its newest frame; a file gives every frame, in order. Ctrl-C ends it
-    with exit code 0.
+    A live source skips to its newest frame; a file gives every frame, in order. Ctrl-C and SIGTERM
+    end it with exit code 0, a second Ctrl-C at once; SIGHUP loads the model anew.
     """
-    from ..classifier import Classifier
-    from ..stream.loop import Loop
-    from ..stream.outputs.base import Outlet
-    from ..stream.status import Status
-    from ..stream.steady import Smoothing, SteadyLabel
+    from ..stream.signals import Signals
 
-    parsed, source_settings = source.parse()
-    classifier = Classifier.open(model, fmt, engine=engine, settings=settings, probe=True)
-    live = parsed.live or source_settings.realtime
-    status = Status(parsed.name, model)
-    outlets: list[Outlet] = []
-    steady = SteadyLabel(Smoothing(), classifier.info, classifier.info.output.unknown_threshold)
-    try:
-        for choice in (output, preview, collect):
-            outlets += [Outlet(o, status, live) for o in choice.open(classifier, status, live)]
-        run = Loop(classifier, parsed, source_settings, loop.settings(), steady, outlets, status)
-        for _ in run.run():
-            pass
-    except (KeyboardInterrupt, Terminated):
-        _log.info("stopped.")
-    finally:
-        for outlet in outlets:
-            outlet.close()
-        counts = status.snapshot()
-        _log.info(
-            "%d frames classified, %d skipped.", counts.get("results", 0), counts.get("dropped", 0)
-        )
+    with Signals() as signals:
+        try:
+            from ..classifier import Classifier
+            from ..stream.service import Service
+
+            def open_classifier() -> Classifier:
+                opened = Classifier.open(model, fmt, engine=engine, settings=settings, probe=True)
+                return loop.apply_threshold(opened)
+
+            parsed, source_settings = source.parse()
+            loop_settings, smoothing = loop.settings(), loop.smoothing()
+            with Service(parsed, source_settings, model, signals, state.open) as service:
+                classifier = open_classifier()
+                for choice in (output, preview, collect):
+                    service.add(choice.open(classifier, service.status, service.live))
+                service.run(classifier, loop_settings, smoothing, open_classifier)
+        except (KeyboardInterrupt, Terminated):
+            _log.info("stopped before it began.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..backends.base import default_threads
 from ..machine import cpu_name, installed_versions
+from ..thermal import read
 
 #: Kernels of 64 bits, by uname(2); a program of 32 bits may run on one of them.
 _KERNELS_64 = {"aarch64", "x86_64", "amd64", "arm64", "riscv64"}
@@ -35,14 +36,6 @@ FEATURES = {
 }
 
 _PACKAGES = ("numpy", "pillow", "click")
-
-
-def read(file: Path) -> str | None:
-    """A small file of /proc, /sys or /etc without trailing blanks; None where it is not there."""
-    try:
-        return file.read_text(encoding="utf-8", errors="replace").rstrip("\n\0 ")
-    except OSError:
-        return None
 
 
 def describe_board(

@@ -12,18 +12,13 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from .board import read
+from ..sources.v4l2 import CODECS, PORTS
+from ..thermal import read
 
 #: ``VIDIOC_QUERYCAP`` of linux/videodev2.h: struct v4l2_capability has 104 bytes, its field
 #: ``device_caps`` stands at byte 88; bits say that pictures can be read from a device.
 _QUERYCAP, _SIZE, _DEVICE_CAPS = 0x80685600, 104, 88
 _CAPTURE = 0x1 | 0x1000
-
-#: Devices of a Raspberry Pi that take pictures from programs, not from the world.
-_NO_CAMERA = re.compile(r"codec|isp|pisp|hevc|rpivid|stateless|m2m", re.IGNORECASE)
-
-#: The raw ends of a Raspberry Pi's camera port: libcamera reads them, nothing else should.
-_RAW = re.compile(r"unicam|rp1-cfe|csi", re.IGNORECASE)
 
 #: Programs that list the cameras of libcamera, the newer name first.
 _LISTERS = ("rpicam-hello", "libcamera-hello", "cam")
@@ -59,12 +54,13 @@ def find_cameras(root: Path) -> dict[str, Any]:
 
 
 def _device(root: Path, device: Path) -> dict[str, Any]:
-    name = read(root / "sys/class/video4linux" / device.name / "name") or ""
+    about = root / "sys/class/video4linux" / device.name
+    name, index = read(about / "name") or "", read(about / "index")
     usable = os.access(device, os.R_OK | os.W_OK)
     kind = "camera"
-    if _NO_CAMERA.search(name):
+    if CODECS.search(name) or index not in (None, "", "0"):
         kind = "other"
-    elif _RAW.search(name):
+    elif PORTS.search(name):
         kind = "port"
     elif usable and _captures(device) is False:
         kind = "other"

@@ -10,10 +10,10 @@ from typing import Any
 from ..backends.interpreters import version_of
 from ..engine import INTERPRETERS, Engine
 from ..errors import EdgeError
+from ..thermal import read
 from ..trial.known_models import SCORES, TOLERANCE, model_for
 from ..trial.running import trial_of
 from ..tried import installed
-from .board import read
 
 #: Vendor and product of a Coral USB Accelerator, before and after its first use.
 _EDGETPU_USB = {("1a6e", "089a"), ("18d1", "9302")}

@@ -45,20 +45,20 @@ class CommaSeparated:
 
     def head(self) -> str:
         """The header."""
-        return _line(self.columns)
+        return csv_line(self.columns)
 
     def row(self, prediction: Prediction, extra: Extra) -> str:
         """One row; ``error`` without the path, which has a column of its own."""
         top: list[object] = []
         for label, index, score in prediction.top:
-            top += [_safe(label), index, score]
+            top += [safe_text(label), index, score]
         top += [None] * (3 * self._k - len(top))
         times = prediction.ms or {}
         error = prediction.error
-        return _line(
+        return csv_line(
             [
                 safe_path(prediction.path),
-                None if prediction.label is None else _safe(prediction.label),
+                None if prediction.label is None else safe_text(prediction.label),
                 prediction.index,
                 prediction.score,
                 prediction.calibrated_score,
@@ -66,7 +66,7 @@ class CommaSeparated:
                 *top,
                 *(times.get(name) for name in _TIMES),
                 *(None if (p := extra.get(key)) is None else safe_path(p) for key in self._extra),
-                None if error is None else _safe(error.removeprefix(f"{prediction.path}: ")),
+                None if error is None else safe_text(error.removeprefix(f"{prediction.path}: ")),
             ]
         )
 
@@ -76,7 +76,8 @@ def safe_path(path: str) -> str:
     return f"./{path}" if path.startswith(_FORMULA) else path
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -84,7 +85,8 @@ def _truth(value: bool | None) -> str | None:
     return None if value is None else str(value).lower()
 
 
-def _line(values: Sequence[object]) -> str:
+def csv_line(values: Sequence[object]) -> str:
+    """One row with the end of its line."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\r\n").writerow(values)
     return stream.getvalue()

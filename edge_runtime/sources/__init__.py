@@ -5,7 +5,8 @@ user typed, :mod:`.opening` opens it, and :mod:`edge_runtime.stream.feed` keeps 
 """
 
 from .base import Frame, Grabbed, Reader, Source, SourceSettings
-from .grammar import hide_credentials, parse_source
+from .credentials import hide_credentials
+from .grammar import parse_source
 
 __all__ = [
     "Frame",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 import time
@@ -180,6 +181,12 @@ class Frame:
             if self._pixels is None:
                 self._pixels = self._decoded()
             return self._pixels
+
+    def without_picture(self) -> Frame:
+        """The same, light enough to be kept by the hundred; its picture is empty bytes."""
+        light = copy.copy(self)
+        light._data, light._pixels = b"", None
+        return light
 
     def _decoded(self) -> np.ndarray:
         if not isinstance(self._data, bytes):

@@ -1,52 +1,44 @@
-"""A video file, or one picture, through OpenCV."""
+"""A video file, through OpenCV: every frame, in order."""
 
 from __future__ import annotations
 
 import os
-import time
 
-import numpy as np
+from ..errors import DataError, SystemFailure
+from .base import Reader, Source, SourceSettings
 
-from ..errors import DataError
-from .base import Grabbed, Source, SourceSettings, import_cv2
-
-
-class Video:
-    """The frames of a file, in order."""
-
-    def __init__(self, source: Source) -> None:
-        """Open the file.
-
-        Raises:
-            DataError: It is no video.
-            MissingComponent: OpenCV is not installed.
-        """
-        cv2 = import_cv2()
-        self._capture, self._name = cv2.VideoCapture(source.address), source.name
-        if not self._capture.isOpened():
-            self._capture.release()
-            raise DataError(f"{source.name}: not a video that OpenCV can read.")
-        self.fps: float | None = self._capture.get(cv2.CAP_PROP_FPS) or None
-        self._count = 0
-
-    def read(self, timeout: float) -> Grabbed | None:
-        """The next frame; None at the end."""
-        ok, bgr = self._capture.read()
-        if not ok:
-            return None
-        count, self._count = self._count, self._count + 1
-        seconds = count / self.fps if self.fps else None
-        return Grabbed(
-            time.monotonic(), lambda: np.ascontiguousarray(bgr[:, :, ::-1]), count, seconds
-        )
-
-    def close(self) -> None:
-        """Close the file."""
-        self._capture.release()
+#: FFmpeg reads all that OpenCV's other backends do, and tells where a file is damaged.
+_BACKENDS = ("FFMPEG",)
 
 
-def open_reader(source: Source, settings: SourceSettings) -> Video:
-    """Open a video file."""
+def open_reader(source: Source, settings: SourceSettings) -> Reader:
+    """Open a video file.
+
+    Raises:
+        DataError: It is no video.
+        SystemFailure: It may not be read.
+        MissingComponent: OpenCV is not installed.
+    """
+    from .opencv.job import Job
+    from .opencv.reader import OpenCVReader
+
     del settings
-    os.stat(source.address)
-    return Video(source)
+    # FFmpeg takes what stands in front of a colon for a protocol, unless the path is absolute.
+    path = os.path.abspath(source.address)
+    try:
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError as error:
+        raise DataError(f"{source.name}: the file is gone.") from error
+    except OSError as error:
+        raise SystemFailure(f"{source.name}: {error.strerror}. Check its permissions.") from error
+
+    def refusal(words: str) -> DataError:
+        reason = f" ({words})" if words else ""
+        return DataError(f"{source.name}: not a video that OpenCV can read{reason}.")
+
+    return OpenCVReader(source, Job(path, _BACKENDS, environment=_ENVIRONMENT), refusal)
+
+
+#: FFmpeg's errors, which name what is damaged.
+_ENVIRONMENT = {"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "ERROR"}

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..classifier import Classifier
-from ..pipeline import Decoded
+from ..errors import EdgeError, SystemFailure, system_failure
 from ..preprocess import Roi
-from ..sources.base import Frame, Source, SourceSettings
-from .feed import Feed, Prepared
-from .outputs.base import Outlet
+from ..sources.base import BadFrame, Source, SourceSettings
+from .answering import Answering
+from .feed import Feed
+from .outputs.base import Outlet, StopStream
 from .results import Event, FrameResult
 from .status import Status
 from .steady import SteadyLabel
 
+if TYPE_CHECKING:
+    from .reload import Reloader
+
 #: Seconds that the loop waits for a frame before it looks at what else there is to do.
 _WAIT = 0.25
+
+#: States of a source after which frames come without a gap.
+_FLOWING = ("open", "ended")
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class LoopSettings:
         k: How many of the best classes each result lists.
         roi: The part of each frame that is looked at.
         every: Classify one frame of so many.
-        max_fps: Results a second at most; None for as many as there are.
+        max_fps: Results a second at most, on average; None for as many as there are.
         max_frames: Stop after so many results; None for all.
         duration: Stop after so many seconds; None for never.
     """
@@ -53,6 +61,8 @@ class Loop:
         steady: SteadyLabel | None,
         outlets: list[Outlet],
         status: Status,
+        reloader: Reloader | None = None,
+        pulse: Callable[[], None] | None = None,
     ) -> None:
         """Join the parts; nothing runs yet.
 
@@ -64,76 +74,161 @@ class Loop:
             steady: Decides the label that stands; None for no smoothing.
             outlets: Who is told; the caller closes them.
             status: Where everything is counted.
+            reloader: Opens the model anew when it is asked to; None for never.
+            pulse: Called each time the loop turns, a few times a second at least.
         """
         self._classifier, self._source, self._source_settings = classifier, source, source_settings
         self._settings, self._steady = settings, steady
         self._outlets, self.status = outlets, status
-        self._stopping = False
+        self._reloader, self._pulse = reloader, pulse
+        self._answering = Answering(
+            classifier,
+            source.name,
+            settings.k,
+            settings.roi,
+            keep=steady is not None,
+            wants_maps=lambda: any(outlet.output.wants_heatmaps for outlet in outlets),
+            status=status,
+        )
+        self._stopping: str | None = None
+        self._interrupted = False
 
-    def stop(self) -> None:
-        """End after the frame at hand; from any thread, also from a signal handler."""
-        self._stopping = True
+    def stop(self, reason: str = "asked to") -> None:
+        """End after the frame at hand; from any thread, also from a signal handler.
+
+        Args:
+            reason: What the "stop" event tells.
+        """
+        self._stopping = self._stopping or reason
+        for outlet in self._outlets:
+            outlet.patient = False
 
     def tell(self, event: Event) -> None:
         """Tell all outputs of an event; from any thread."""
         self.status.event(event)
+        if event.kind == "source" and event.data.get("state") not in _FLOWING:
+            self._interrupted = True
         for outlet in self._outlets:
             outlet.event(event)
 
     def run(self) -> Iterator[FrameResult]:
-        """Classify frame after frame.
+        """Classify frame after frame; then tell of "stop".
 
         Raises:
-            DataError: A file without a readable frame.
+            DataError: A file without a readable frame; a model that fails again and again.
             SourceLost: A live source that is gone for good.
+            SystemFailure: An output that must lose nothing failed.
+            BrokenPipeError: Nobody reads standard output any more.
         """
-        end = (
-            None if self._settings.duration is None else time.monotonic() + self._settings.duration
-        )
-        count = 0
+        reason, error = "closed", None  # by whoever iterates
+        self.status.enter("running")
+        try:
+            reason = yield from self._turn()
+        except Exception as failure:
+            reason, error = "error", _said(failure)
+            raise
+        except KeyboardInterrupt:
+            reason = "SIGINT"
+            raise
+        finally:
+            self.status.enter("stopped")
+            told = {"reason": reason, "error": error}
+            self.tell(Event("stop", told | self.status.summary()))
+
+    def _turn(self) -> Generator[FrameResult, None, str]:
+        settings, count = self._settings, 0
+        end = float("inf") if settings.duration is None else time.monotonic() + settings.duration
         with Feed(
-            self._source, self._source_settings, self._prepare, self.status, self.tell
+            self._source,
+            self._source_settings,
+            self._answering.prepare,
+            self.status,
+            self.tell,
+            settings.every,
+            settings.max_fps,
         ) as feed:
-            while not self._stopping and (end is None or time.monotonic() < end):
-                prepared = feed.next(_WAIT)
-                if prepared is None:
-                    if feed.ended:
-                        return
-                    continue
-                result = self._answer(prepared)
-                count += 1
-                yield result
-                if count == self._settings.max_frames:
-                    return
+            while self._stopping is None:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return "duration"
+                result = self._next(feed, min(left, _WAIT))
+                if result is not None:
+                    count += 1
+                    yield result
+                    if count == settings.max_frames:
+                        return "max_frames"
+                elif feed.ended:
+                    return "ended"
+                self._raise_failures()
+                self._reload()
+                if self._pulse is not None:
+                    self._pulse()
+        return self._stopping
 
-    def _prepare(self, frame: Frame) -> Decoded:
-        return self._classifier.decode(frame.photo, self._settings.roi, self._explains())
+    def _next(self, feed: Feed, wait: float) -> FrameResult | None:
+        """The answer to the next frame; None if there is none yet, or it is damaged."""
+        prepared = feed.next(wait)
+        if prepared is None:
+            return None
+        try:
+            result = self._answering.answer(prepared)
+        except BadFrame:
+            self.status.count("corrupt")
+            return None
+        return self._deliver(result)
 
-    def _explains(self) -> bool:
-        return any(outlet.output.wants_heatmaps for outlet in self._outlets)
-
-    def _answer(self, prepared: Prepared) -> FrameResult:
-        frame, decoded = prepared.frame, prepared.decoded
-        age_ms = (time.monotonic() - frame.captured) * 1000
-        name = frame.path or self._source.name
-        named = decoded._replace(path=name)
-        explain = self._explains()
-        prediction = self._classifier.answer([named], self._settings.k, explain)[0]
-        result = FrameResult(prediction, frame, age_ms, roi=self._settings.roi)
-        if self._steady is not None:
-            result = replace(result, steady=self._steady.update(result))
+    def _deliver(self, result: FrameResult) -> FrameResult:
+        steady = self._steady
+        if steady is not None and result.prediction.error is None:
+            if self._interrupted:
+                self._interrupted = False
+                steady.interrupt()
+            result = result.with_steady(steady.update(result))
         self.status.result(result)
         for outlet in self._outlets:
             outlet.result(result)
         if result.steady is not None and result.steady.changed:
-            self.tell(Event("label", result.steady.to_dict(), frame.time, result))
-        self._raise_failures()
+            place = {"seconds": result.frame.seconds}
+            self.tell(Event("label", result.steady.change() | place, result.frame.time, result))
         return result
+
+    def _reload(self) -> None:
+        told = None if self._reloader is None else self._reloader.turn(self._use)
+        if told is not None:
+            self.tell(Event("reload", told))
+
+    def _use(self, new: Classifier) -> dict[str, Any]:
+        before = self._classifier.info.class_names
+        self._classifier.become(new)
+        info = self._classifier.info
+        threshold = info.output.unknown_threshold
+        if self._steady is not None:
+            self._steady.follow(info, threshold)
+        return {
+            "format": self._classifier.format,
+            "classes": len(info.class_names),
+            "same_classes": info.class_names == before,
+            "unknown_threshold": threshold,
+        }
 
     def _raise_failures(self) -> None:
         for outlet in self._outlets:
-            if outlet.failure is not None:
-                raise outlet.failure
+            failure = outlet.failure
+            if failure is None:
+                continue
+            if isinstance(failure, StopStream):
+                self.stop(f"{outlet.output.name} closed")
+                continue
+            if isinstance(failure, OSError) and not isinstance(failure, BrokenPipeError):
+                reason = system_failure(failure) or failure.strerror or str(failure)
+                raise SystemFailure(f"{outlet.output.name}: {reason}") from failure
+            raise failure
+
+
+def _said(failure: Exception) -> str:
+    """What the "stop" event tells of an exception."""
+    known = failure if isinstance(failure, EdgeError) else system_failure(failure)
+    return f"{type(failure).__name__}: {failure}" if known is None else str(known)
 
 
 def classify_frames(
@@ -142,37 +237,56 @@ def classify_frames(
     settings: LoopSettings | None = None,
     source_settings: SourceSettings | None = None,
     notify: Callable[[Event], None] | None = None,
+    steady: SteadyLabel | None = None,
 ) -> Iterator[FrameResult]:
-    """Classify a source from a program of one's own: no smoothing, no outputs.
+    """Classify a source from a program of one's own.
+
+    A live source is read by threads of its own, so that the next result is of the newest frame
+    however long the program took with the last; a file waits for it. Leaving the iteration closes
+    the source.
 
     Args:
-        classifier: The model.
+        classifier: The model; the caller closes it.
         source: As on the command line.
         settings: How long and how often; None for every frame.
         source_settings: How it is read.
-        notify: Told when the source is lost, opened again, or ended.
+        notify: Told, on another thread, when the source is lost, opened again or ended, when the
+            steady label changes, and at the end.
+        steady: Decides the label that stands, :attr:`FrameResult.steady`; None for no smoothing.
+
+    Yields:
+        The answer to each frame.
 
     Raises:
         UsageError: No such source.
         DataError: A file without a readable frame.
         SourceLost: A live source that is gone for good.
+
+    Example:
+        >>> from edge_runtime import Classifier
+        >>> from edge_runtime.stream import LoopSettings, classify_frames
+        >>> with Classifier.open("bundle") as classifier:
+        ...     for result in classify_frames(classifier, "test:red", LoopSettings(max_frames=2)):
+        ...         print(result.prediction.label, result.age_ms < 10_000)
+        red True
+        red True
     """
     from ..sources.grammar import parse_source
-    from .outputs.base import Listener
+    from .outputs.base import Listener, close_all
 
     parsed = parse_source(source)
-    outlets = [] if notify is None else [Outlet(Listener(notify), Status(parsed.name, ""))]
+    status = Status(parsed.name, classifier.format)
+    outlets = [] if notify is None else [Outlet(Listener(notify), status)]
     loop = Loop(
         classifier,
         parsed,
         source_settings or SourceSettings(),
         settings or LoopSettings(),
-        None,
+        steady,
         outlets,
-        Status(parsed.name, classifier.format),
+        status,
     )
     try:
         yield from loop.run()
     finally:
-        for outlet in outlets:
-            outlet.close()
+        close_all(outlets)

@@ -11,6 +11,7 @@ from ..prediction import Prediction
 from ..sources.base import Frame
 
 if TYPE_CHECKING:
+    from ..manifest import PreprocessSpec
     from ..preprocess import Roi
 
 
@@ -26,6 +27,9 @@ class Steady:
         since: Seconds since the epoch at which the frame arrived that began this state.
         frame: Number of that frame.
         changed: Whether this very frame changed the state.
+        previous: The :attr:`state` before this one; None for the first.
+        stood_s: Seconds that it stood, on the clock that answers are smoothed on; None for the
+            first.
     """
 
     label: str | None
@@ -35,6 +39,8 @@ class Steady:
     since: float
     frame: int
     changed: bool = False
+    previous: str | None = None
+    stood_s: float | None = None
 
     @property
     def state(self) -> str | None:
@@ -52,6 +58,11 @@ class Steady:
             "frame": self.frame,
         }
 
+    def change(self) -> dict[str, Any]:
+        """The JSON object of the "label" event: the state, and the one that it follows."""
+        stood = None if self.stood_s is None else round(self.stood_s, 3)
+        return self.to_dict() | {"previous": self.previous, "stood_s": stood}
+
 
 @dataclass(frozen=True)
 class FrameResult:
@@ -64,14 +75,25 @@ class FrameResult:
         frame: The frame that was classified.
         age_ms: Its age in milliseconds when inference started.
         steady: The label that stands after this frame; None without smoothing.
-        roi: The part of the frame that was looked at, as fractions; None for all of it.
+        spec: The preprocessing that the network saw the frame through; places a heat map on it.
+        roi: The part of the frame that was looked at; None for all of it.
     """
 
     prediction: Prediction
     frame: Frame
     age_ms: float
     steady: Steady | None = None
+    spec: PreprocessSpec | None = None
     roi: Roi | None = None
+
+    def with_steady(self, steady: Steady) -> FrameResult:
+        """The same with the label that stands; lighter than ``dataclasses.replace``."""
+        return FrameResult(self.prediction, self.frame, self.age_ms, steady, self.spec, self.roi)
+
+    def without_picture(self) -> FrameResult:
+        """The same without the frame's pixels, for a queue in which many may wait."""
+        frame = self.frame.without_picture()
+        return FrameResult(self.prediction, frame, self.age_ms, self.steady, self.spec, self.roi)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
@@ -101,6 +123,12 @@ class Event:
     data: dict[str, Any]
     time: float = field(default_factory=time.time)
     result: FrameResult | None = None
+
+    def without_picture(self) -> Event:
+        """The same without the frame's pixels."""
+        if self.result is None:
+            return self
+        return Event(self.kind, self.data, self.time, self.result.without_picture())
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that outputs write."""

@@ -10,15 +10,17 @@ import pytest
 from click.testing import CliRunner
 from json_page import documented, keys_of
 
+from edge_runtime import thermal
 from edge_runtime.cli import cli
-from edge_runtime.doctor import advice, cameras, examine, health
+from edge_runtime.doctor import advice, cameras, examine
 from edge_runtime.doctor import interpreters as doctor_interpreters
 from edge_runtime.doctor.advice import advise
 from edge_runtime.doctor.board import describe_board
 from edge_runtime.doctor.cameras import find_cameras
-from edge_runtime.doctor.health import describe_health, throttling
+from edge_runtime.doctor.health import describe_health
 from edge_runtime.doctor.text import format_report
 from edge_runtime.errors import ChildDied
+from edge_runtime.thermal import throttling
 
 #: As a Raspberry Pi 4 shows it; a line each of /proc/cpuinfo that matters.
 PI_4 = {
@@ -137,9 +139,9 @@ def test_vcgencmd_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     program.write_text('#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x4\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert health._ask_firmware() == "throttled=0x4"
+    assert thermal._ask_firmware() == "throttled=0x4"
     program.write_text("#!/bin/sh\nexit 1\n")
-    assert health._ask_firmware() == ""
+    assert thermal._ask_firmware() == ""
 
 
 def test_cameras(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:

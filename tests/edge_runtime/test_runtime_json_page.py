@@ -18,7 +18,7 @@ from edge_runtime.cli import cli
 #: Objects whose keys are names of packages, types, parts, figures.
 FREE = frozenset({
     "versions", "weights", "activations", "sources", "about", "opsets", "parity", "recipe",
-    "source", "calibration",
+    "source", "calibration", "output_drops", "output_failures", "output_queues",
 })  # fmt: skip
 
 
@@ -52,3 +52,25 @@ def test_selftest(bundle: Path) -> None:
     write_golden(bundle, {"tflite-fp32": 1e-4, "tflite-int8": 1e-2, "onnx-fp32": 1e-4})
     found = objects("selftest", bundle, "--format", "tflite-fp32")
     assert keys_of(found, FREE) <= documented("selftest")
+
+
+def test_stream(color_models: ColorModels, tmp_path: Path) -> None:
+    """Frames, events of a run, and the state file that it leaves."""
+    state = tmp_path / "state.json"
+    command = ("--source", "test:red", "--max-frames", 5, "--print", "all", "--state", state)
+    told = objects("stream", "--model", color_models.bundle, *command)
+    assert {line.get("event") for line in told} == {None, "source", "label", "stop"}
+    assert keys_of(told, FREE) <= documented("stream")
+    assert keys_of(json.loads(state.read_text()), FREE) <= documented("--state")
+
+
+def test_events_of_a_source_that_is_lost_and_of_a_reload() -> None:
+    """Which the run above does not meet; each key is written where the event is made."""
+    written = documented("stream")
+    folder = Path(__file__).parents[2] / "edge_runtime/stream"
+    reload = (folder / "reload.py").read_text() + (folder / "loop.py").read_text()
+    for key in ("ok", "error", "seconds", "format", "classes", "same_classes", "unknown_threshold"):
+        assert f'"{key}"' in reload and key in written
+    losses = (folder / "losses.py").read_text()
+    for key in ("state", "reason", "attempt", "retry_in_s"):
+        assert f'"{key}"' in losses and key in written

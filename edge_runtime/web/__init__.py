@@ -1,0 +1,33 @@
+"""The web server of the toolkit's pages: uvicorn on a thread, and who is let in.
+
+Every module but this one, :mod:`.address` and :mod:`.token` needs the extra ``serve``; call
+:func:`require_server` first.
+
+- :mod:`.address` reads ``HOST:PORT``, knows loopback from the rest, and listens;
+- :mod:`.token` is the secret that lets people in, :mod:`.guards` ask for it, and for the right
+  ``Host`` and origin;
+- :mod:`.headers` tell browsers what a page may do, :mod:`.assets` are its files;
+- :mod:`.protocol` cuts off who is too slow or one too many, :mod:`.server` runs and stops it all.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from ..errors import missing_package
+
+
+def require_server(purpose: str) -> None:
+    """Import FastAPI and uvicorn.
+
+    Args:
+        purpose: What they are needed for, as the object of "needed to ...".
+
+    Raises:
+        MissingComponent: One of them is not installed.
+    """
+    for module, package in (("fastapi", "FastAPI"), ("uvicorn", "uvicorn")):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise missing_package(package, "serve", purpose) from error

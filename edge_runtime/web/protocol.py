@@ -1,0 +1,78 @@
+"""Connections that are cut off when they are too slow, or too many. Uvicorn's on h11."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+#: Seconds between looks at a connection.
+_LOOK = 1.0
+
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-type: text/plain\r\n"
+    b"content-length: 22\r\nconnection: close\r\n\r\nToo many connections.\n"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server puts up with.
+
+    Attributes:
+        connections: At once; one more gets 503.
+        request_s: Seconds in which a request has to be there, body included.
+        stall_s: Seconds in which a client that is being sent something has to take some of it.
+        grace_s: Seconds that answers under way have when the server is stopped.
+        header_bytes: Of a request's line and headers.
+    """
+
+    connections: int = 128
+    request_s: float = 10.0
+    stall_s: float = 10.0
+    grace_s: float = 0.5
+    header_bytes: int = 16384
+
+
+def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """A class for uvicorn's ``http`` that keeps to limits.
+
+    uvicorn itself waits without end for a request that trickles in, and for a client that does
+    not read.
+    """
+
+    class LimitedProtocol(H11Protocol):
+        _look: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                transport.write(_BUSY)
+                transport.close()
+            self._moved, self._left, self._was_busy = self.loop.time(), 0, False
+            self._look = self.loop.call_later(min(_LOOK, limits.stall_s), self._watch)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._look is not None:
+                self._look.cancel()
+            super().connection_lost(exc)
+
+        def resume_writing(self) -> None:
+            self._moved = self.loop.time()
+            super().resume_writing()
+
+        def _watch(self) -> None:
+            now, left = self.loop.time(), self.transport.get_write_buffer_size()
+            cycle: Any = self.cycle
+            busy = cycle is not None and not cycle.response_complete and not cycle.more_body
+            if left != self._left or (busy and not left) or busy != self._was_busy:
+                self._moved = now
+            self._left, self._was_busy = left, busy
+            if now - self._moved >= (limits.stall_s if left else limits.request_s):
+                self.transport.abort()  # closing would wait for what the client does not take
+                return
+            self._look = self.loop.call_later(min(_LOOK, limits.stall_s), self._watch)
+
+    return LimitedProtocol

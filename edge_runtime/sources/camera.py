@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Which camera each source means, for as long as the program runs.
 _PLACES = Places()
 
+#: Programs that hold a camera, of which so many are named.
+_NAMED = 3
+
 #: Seconds that a driver has to open; some load firmware into the camera first.
 _OPENING = 15.0
 
@@ -86,11 +89,11 @@ def _there_are(root: Path) -> str:
 
 
 def _refusal(device: str, words: str, root: Path) -> SourceLost:
-    users = holders(device, root)
-    if users:
-        return SourceLost(f"{device} is in use by {', '.join(users)}; end that first.")
     if device not in [node.device for node in cameras(root)]:
         return SourceLost(f"{device} gives no pictures. {_there_are(root)}")
+    users = holders(device, root)[:_NAMED]
+    if users:
+        return SourceLost(f"{device} is in use by {', '.join(users)}; end that first.")
     said = f" ({words})" if words else ""
     return SourceLost(f"{device} does not open{said}. Is another program using it?")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .capture import last_line
-from .memory import Pool, nameless_file
+from .memory import Pool, nameless_log
 
 _MODULE = "edge_runtime.sources.opencv.worker"
 
@@ -58,12 +57,14 @@ class Link:
         self._sending = threading.RLock()  # a frame may be freed in the middle of a call
         self._heard, self._lines, self._pools = b"", deque[bytes](), deque[int]()
         self._closed = False
-        self._words = nameless_file()
         self._socket, theirs = socket.socketpair()
         try:
-            # Both sides append: the child empties it now and then.
-            flags = fcntl.fcntl(self._words, fcntl.F_GETFL)
-            fcntl.fcntl(self._words, fcntl.F_SETFL, flags | os.O_APPEND)
+            self._words = nameless_log()
+        except BaseException:
+            self._socket.close()
+            theirs.close()
+            raise
+        try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", _MODULE, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,

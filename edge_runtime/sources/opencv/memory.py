@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import tempfile
@@ -27,6 +28,14 @@ def nameless_file(folder: str | None = None) -> int:
     place = folder or ("/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108
     descriptor, path = tempfile.mkstemp(prefix="edge-classify-", dir=place)
     os.unlink(path)
+    return descriptor
+
+
+def nameless_log() -> int:
+    """Such a file for what a child says, which either side may empty: writers append."""
+    descriptor = nameless_file()
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
     return descriptor
 
 

@@ -38,21 +38,23 @@ def open_network(source: Source, settings: SourceSettings, options: Mapping[str,
         settings: How long it may be silent.
         options: Options of FFmpeg for it.
     """
-    silence = round(settings.stall_after * 1000)
+    environment = {
+        # Each further thread of a decoder holds one more frame back: 100 ms with four of them.
+        "OPENCV_FFMPEG_THREADS": "1",
+        "OPENCV_FFMPEG_LOGLEVEL": "16",
+        "OPENCV_LOG_LEVEL": "ERROR",
+    }
+    if options:
+        words = "|".join(f"{name};{value}" for name, value in options.items())
+        environment["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = words
     job = Job(
         with_quoted_user(source.address),
         backends=("FFMPEG",),
         live=True,
         paced=source.kind == "http",
         open_ms=round(_OPENING * 1000),
-        read_ms=silence,
-        environment={
-            "OPENCV_FFMPEG_CAPTURE_OPTIONS": "|".join(f"{k};{v}" for k, v in options.items()),
-            # Each further thread of a decoder holds one more frame back: 100 ms with four of them.
-            "OPENCV_FFMPEG_THREADS": "1",
-            "OPENCV_FFMPEG_LOGLEVEL": "16",
-            "OPENCV_LOG_LEVEL": "ERROR",
-        },
+        read_ms=round(settings.stall_after * 1000),
+        environment=environment,
     )
     return OpenCVReader(source, job, _refusal)
 

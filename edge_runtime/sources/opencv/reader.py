@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -11,11 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ...errors import DataError, EdgeError, MissingComponent, SystemFailure
 from ..base import BadFrame, Grabbed, Source, SourceLost, SourceStalled
 from ..credentials import Scrub
+from .held import Held
 from .job import Job
 from .link import Gone, Link
 from .memory import Pool
@@ -80,7 +78,7 @@ class OpenCVReader:
         self._outcome: EdgeError | None = None
         self._connected = self._ended = self._closed = self._canceled = False
         self._bad: list[str] = []
-        self._kept = deque[weakref.ref[_Held]]()
+        self._kept = deque[weakref.ref[Held]]()
         self._damaged = 0
         self.fps: float | None = None
         self.size: tuple[int, int] | None = None
@@ -231,7 +229,7 @@ class OpenCVReader:
     def _grabbed(self, message: dict[str, Any]) -> Grabbed:
         if self._pool is None or self._pool.number != message["pool"]:
             raise Gone("its process has mixed up its memory")
-        held = _Held(self._link, self._pool, message)
+        held = Held(self._link, self._pool, message)
         self._kept.append(weakref.ref(held))
         while len(self._kept) > _KEPT:
             oldest = self._kept.popleft()()
@@ -274,36 +272,3 @@ class OpenCVReader:
 
     def _lost(self, reason: str) -> SourceLost:
         return SourceLost(f"{'closed' if self._closed else self._scrub(reason)}.")
-
-
-class _Held:
-    """A slot of shared memory that is freed when its frame was copied, or is dropped."""
-
-    def __init__(self, link: Link, pool: Pool, message: dict[str, Any]) -> None:
-        self._link, self._pool = link, pool
-        self._slot, self._bytes = message["frame"], message["bytes"]
-        self._shape = message.get("shape")
-        self._copying = threading.Lock()
-        self._copy: bytes | np.ndarray | None = None
-
-    def copy_out(self) -> bytes | np.ndarray:
-        """Free the slot; the frame is kept in this process's own memory."""
-        with self._copying:
-            if self._copy is None:
-                view = self._pool.view(self._slot, self._bytes)
-                whole = self._shape is None
-                self._copy = view.tobytes() if whole else view.reshape(self._shape).copy()
-                self._free()
-            return self._copy
-
-    def data(self) -> bytes | np.ndarray:
-        """The frame: bytes of a JPEG, or uint8 (h, w, 3) RGB of its own."""
-        return self.copy_out()
-
-    def _free(self) -> None:
-        self._link.send(b"free %d %d\n" % (self._pool.number, self._slot))
-
-    def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # the interpreter may be half taken apart
-            if self._copy is None:
-                self._free()

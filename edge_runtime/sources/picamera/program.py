@@ -12,7 +12,7 @@ from collections import deque
 
 from ...errors import MissingComponent, first_line
 from ..base import BadFrame, Grabbed, SourceLost, SourceSettings, SourceStalled
-from ..opencv.memory import nameless_file
+from ..opencv.memory import nameless_log
 from .jpegs import JPEGs
 
 _SIZE = (1280, 720)
@@ -50,7 +50,7 @@ class ProgramReader:
         self.fps: float | None = settings.fps
         self._pictures, self._jpegs = deque[tuple[float, "bytes | BadFrame"]](), JPEGs()
         self._reading, self._closed = threading.Lock(), False
-        self._words = nameless_file()
+        self._words = nameless_log()
         try:
             self._process = subprocess.Popen(
                 [*command, "--output", "-"],

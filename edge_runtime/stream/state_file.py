@@ -73,23 +73,27 @@ class StateFile:
         self.close()
 
     def close(self) -> None:
-        """Write it for the last time, in two seconds at most; it stays there."""
+        """Write it for the last time, in five seconds at most; it stays there."""
         self._ended.set()
         self._woken.set()
-        self._thread.join(2.0)  # a file system that hangs keeps the thread
+        self._thread.join(5.0)  # a file system that hangs keeps the thread
 
     def _work(self) -> None:
         while not self._ended.is_set():
             self._woken.wait(self._period)
             self._ended.wait(_SOONEST)  # several events at once are one writing
             self._woken.clear()
-            try:
-                self._write()
-                self._warned = False
-            except OSError as error:
-                if not self._warned:
-                    _log.warning("--state %s: %s", self._path, error.strerror)
-                self._warned = True
+            self._try_to_write()
+        self._try_to_write()  # what came to an end while the last one was written
+
+    def _try_to_write(self) -> None:
+        try:
+            self._write()
+            self._warned = False
+        except OSError as error:
+            if not self._warned:
+                _log.warning("--state %s: %s", self._path, error.strerror)
+            self._warned = True
 
     def _write(self) -> None:
         # A key a line; json's own indentation leaves a cycle of objects behind at each call.

@@ -35,6 +35,7 @@ def filled() -> Status:
         status.result(make_result('Crème "brûlée"\n\\ 牛乳'))
     status.event(label_event())
     status.count("frames", 5)
+    status.count("collected_unknown", 4)
     status.dropped_by("csv", 2)
     status.failed_by("mqtt")
     outlet.close()
@@ -67,6 +68,8 @@ def test_the_text() -> None:
     assert found["edge_classify_frames_total", ""] == 5
     assert found["edge_classify_results_total", ""] == 3
     assert found["edge_classify_source_up", ""] == 1
+    assert found["edge_classify_collected_unknown_total", ""] == 4
+    assert not any("pid" in name for name, _ in found)
     assert found["edge_classify_output_drops_total", 'output="csv"'] == 2
     assert found["edge_classify_output_failures_total", 'output="mqtt"'] == 1
     assert found["edge_classify_output_queue_length", 'output="output"'] == 0

@@ -7,6 +7,7 @@ as Prometheus asks for.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,9 @@ _COUNTERS = (
     ("dropped", "frames_dropped", "Frames of a live source that made way for newer ones."),
     ("skipped", "frames_skipped", "Frames left out by --every and --max-fps."),
     ("corrupt", "frames_corrupt", "Frames that were damaged."),
+    ("stalls", "stalls", "Times that the source gave no frame for too long."),
     ("reconnects", "reconnects", "Times that the source was opened again."),
+    ("abandoned", "sources_abandoned", "Times that a hung source was left behind."),
     ("inference_failures", "inference_failures", "Frames whose inference failed."),
 )
 
@@ -32,6 +35,9 @@ _HISTOGRAMS = (
 )
 
 _EVENTS = "events_"
+
+#: A whole number of the status that is no counter.
+_NO_COUNTERS = ("pid",)
 
 Labels = Mapping[str, object]
 Sample = tuple[str, Labels, float]
@@ -111,6 +117,11 @@ def _counts(text: _Text, status: Mapping[str, Any]) -> None:
         if key.startswith(_EVENTS)
     ]
     text.add("events_total", "counter", "Events by kind.", events)
+    known = {key for key, _, _ in _COUNTERS}.union(_NO_COUNTERS)
+    for key, value in status.items():  # what other parts count, --collect for one
+        if type(value) is int and key not in known and not key.startswith(_EVENTS):
+            name = re.sub(r"[^a-z0-9_]", "_", key)
+            text.add(f"{name}_total", "counter", f"Count of {name}.", [("", {}, value)])
 
 
 def _outputs(text: _Text, status: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: one retained me
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from typing import Any
 
@@ -34,7 +35,7 @@ def discovery(topics: Topics, model: str, prefix: str = PREFIX) -> dict[str, dic
         "identifiers": [device_id],
         "name": topics.prefix.rpartition("/")[2],
         "manufacturer": "edge-classify",
-        "model": model,
+        "model": os.path.basename(model.rstrip("/")),
         "sw_version": __version__,
     }
     entities: dict[str, dict[str, Any]] = {

@@ -102,7 +102,7 @@ class Video(Output):
         self._size = (0, 0)
         self._places = Places(self._shown_fps)
         self._frames = self._part_begun = 0  # pictures of all files, and before this one
-        self._looked = float("-inf")
+        self._looked = self._part_since = float("-inf")
 
     def result(self, result: FrameResult) -> None:
         """Write a frame at its place.
@@ -178,6 +178,7 @@ class Video(Output):
         process.send({"do": "open", **told})
         process.answer(_START)
         self._part, self._part_begun = file, self._frames
+        self._part_since = time.monotonic()
         _log.debug("video: %s", file)
 
     def _end_part(self) -> None:
@@ -196,7 +197,11 @@ class Video(Output):
         file = self._part or self._parts.folder
         free, total = _room(file)
         index = (self._frames - self._part_begun) * _INDEX
-        if free > max(_BUFFERED, min(_RESERVE, total * _RESERVE_SHARE)) + index:
+        # Twice what is written until the next look, since what is free comes in steps.
+        growth = (
+            2 * _LOOK * _size(file) / max(now - self._part_since, _LOOK, 0.1) if self._part else 0
+        )
+        if free > max(_BUFFERED, min(_RESERVE, total * _RESERVE_SHARE)) + index + growth:
             return
         self.wants_results = False
         self._end_part()

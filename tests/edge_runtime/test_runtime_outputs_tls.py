@@ -55,7 +55,7 @@ def test_webhook(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         url, status = f"https://127.0.0.1:{server.server_port}/x", Status("test:", "m")
         stranger = Webhook(url, status, ("label",), patience=Patience(give_up=0.0))
-        with pytest.raises(NotDelivered, match="CERTIFICATE_VERIFY_FAILED|certificate verify"):
+        with pytest.raises(NotDelivered, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify"):
             stranger.event(label_event())
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         Webhook(url, status, ("label",), patience=Patience(give_up=0.0)).event(label_event())

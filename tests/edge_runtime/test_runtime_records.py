@@ -120,7 +120,7 @@ def test_a_dataclass_may_be_made_of_one() -> None:
         place: str = ""
 
     assert More("a.jpg", place="here").place == "here"
-    assert [f.name for f in dataclasses.fields(More)][-2:] == ["explanation", "place"]
+    assert [f.name for f in dataclasses.fields(More)][-2:] == ["scores", "place"]
 
 
 def test_only_frozen_ones() -> None:

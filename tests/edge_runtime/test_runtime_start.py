@@ -137,13 +137,13 @@ def test_the_first_photo_is_decoded_while_the_model_loads(
     """Once, on another thread; a second time, and another part of it, are decoded anew."""
     photo = str(paint(tmp_path / "p.png", (0, 0, 255)))
     threads: list[str] = []
-    decoded = preprocess.preprocess
+    decoded = preprocess.upright
 
     def watched(*arguments: Any) -> Any:
         threads.append(threading.current_thread().name)
         return decoded(*arguments)
 
-    monkeypatch.setattr(preprocess, "preprocess", watched)
+    monkeypatch.setattr(preprocess, "upright", watched)
     first = meanwhile.FirstPhoto(photo)
     with Classifier.open(color_models.bundle, first=first) as classifier:
         assert len(threads) == 1 and threads[0] != "MainThread"

@@ -48,7 +48,13 @@ class Histogram(TypedDict):
     counts: list[int]
 
 
-class Round(TypedDict):
+class _RoundTail(TypedDict, total=False):
+    """What a round may have besides."""
+
+    p90_ms: float  #: without it, ``edge-bench compare`` cannot judge the 90th percentile
+
+
+class Round(_RoundTail):
     """One process that measured one configuration."""
 
     p50_ms: float
@@ -164,14 +170,28 @@ class Conditions(TypedDict):
     after: Condition
 
 
+class Figures(TypedDict):
+    """What a verdict compares of one row."""
+
+    latency_ms: float  #: the verdict's percentile
+    latency_ci_ms: Interval
+    accuracy: float | None
+    accuracy_ci: Interval | None
+    memory_bytes: int | None  #: peak
+    size_bytes: int
+
+
 class Verdict(TypedDict):
     """Which row to deploy."""
 
     limits: dict[str, float]  #: those that were asked for, by option name
-    pareto: list[
-        str
-    ]  #: names of rows that no other row beats in latency, accuracy, memory and size
+    percentile: Literal["p50", "p90", "p95", "p99"]  #: of the latency that is compared
+    #: Of photos that this run classified, or what the bundle states; None where nobody knows.
+    accuracy_from: Literal["data", "bundle"] | None
+    compared: dict[str, Figures]  #: by name of row: those that were considered
+    pareto: list[str]  #: of these, those that no other beats in latency, accuracy, memory and size
     recommended: str | None  #: name of a row; None if none holds the limits
+    nearest: str | None  #: where none does: the one that misses them by least
     reason: str  #: one sentence
     left_out: dict[str, str]  #: name of a row to why it was not considered
 

@@ -21,7 +21,15 @@ from types import TracebackType
 
 from .errors import BundleError
 from .files import is_hidden
-from .manifest import LABELS_NAME, MANIFEST_NAME, PARITY_NAME, Artifact, Manifest, check_inside
+from .manifest import (
+    CHOICES_NAME,
+    LABELS_NAME,
+    MANIFEST_NAME,
+    PARITY_NAME,
+    Artifact,
+    Manifest,
+    check_inside,
+)
 
 #: A SavedModel has a dozen files, a bundle some more.
 _MAX_MEMBERS = 1000
@@ -36,6 +44,9 @@ _MAX_ARTIFACT = 2 << 30
 
 #: Folder of the photos for ``edge-classify selftest``.
 _GOLDEN = "golden/"
+
+#: Small files beside the artifacts.
+_BASE = (MANIFEST_NAME, LABELS_NAME, PARITY_NAME, CHOICES_NAME)
 
 _CHUNK = 1 << 20
 
@@ -89,10 +100,10 @@ class Archive:
         self._zip.close()
 
     def unpack_base(self, folder: Path) -> None:
-        """Write everything but the artifacts: the manifest, labels, figures and golden photos."""
+        """Write everything but the artifacts: the manifest, labels, figures, choices and golden photos."""
         limit = _MAX_OTHERS
         for name in self._members:
-            if name in (MANIFEST_NAME, LABELS_NAME, PARITY_NAME) or name.startswith(_GOLDEN):
+            if name in _BASE or name.startswith(_GOLDEN):
                 limit -= self._write(name, folder / name, limit)
 
     def unpack_artifact(self, artifact: Artifact, target: Path) -> None:

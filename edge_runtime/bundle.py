@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import BundleError, UsageError
 from .files import sha256_tree, size_of
-from .manifest import MANIFEST_NAME, Artifact, Manifest
+from .manifest import AUTO, CHOICES_NAME, MANIFEST_NAME, Artifact, Manifest
 from .seen import recall, remember, stamp
+
+if TYPE_CHECKING:
+    from .choices import Choice
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
@@ -74,14 +78,36 @@ class Bundle:
             raise BundleError(f"{source}: not a bundle, {MANIFEST_NAME} is missing.") from error
         return cls(folder, Manifest.from_json(text, str(source / MANIFEST_NAME)), source)
 
+    def choice(self) -> Choice | None:
+        """What ``edge-bench`` found to be best on this board; None where it was not asked.
+
+        Raises:
+            BundleError: The file of choices is damaged.
+        """
+        if not (self.path / CHOICES_NAME).is_file():
+            return None
+        from .choices import choice_for
+
+        return choice_for(self.path, self.manifest)
+
+    def artifact(self, fmt: str | None = None) -> Artifact:
+        """The artifact of a format; of ``auto`` this board's choice, else the fastest that passed.
+
+        Raises:
+            UsageError: The bundle has no such format.
+            BundleError: The file of choices is damaged.
+        """
+        choice = self.choice() if fmt == AUTO else None
+        return self.manifest.artifact(fmt if choice is None else choice.format)
+
     def file(self, fmt: str | None = None) -> tuple[Artifact, Path]:
-        """The artifact of a format (the default one if None) and its verified path.
+        """The artifact of a format (see :meth:`artifact`) and its verified path.
 
         Raises:
             UsageError: The bundle has no such format.
             BundleError: The file's checksum is not the manifest's.
         """
-        artifact = self.manifest.artifact(fmt)
+        artifact = self.artifact(fmt)
         return artifact, self._verified(artifact)
 
     def verify(self) -> None:

@@ -25,6 +25,9 @@ MANIFEST_NAME = "manifest.json"
 LABELS_NAME = "labels.txt"
 PARITY_NAME = "parity.json"
 
+#: What was measured to be best on a board, see :mod:`edge_runtime.choices`; not always there.
+CHOICES_NAME = "choices.json"
+
 #: Every format has one name, used in options, JSON and file names.
 FORMAT_SUFFIXES: dict[str, str] = {
     "saved_model": "",
@@ -45,7 +48,8 @@ _LONGEST_NAME = 255
 #: What is used when no format is asked for and no verdict recorded another.
 DEFAULT_FORMAT = "tflite-fp32"
 
-#: In place of a format: the fastest file that passed, see :meth:`Manifest.fastest`.
+#: In place of a format: this board's choice (:mod:`edge_runtime.choices`), else the fastest file that
+#: passed, see :meth:`Manifest.fastest`.
 AUTO = "auto"
 
 #: Fastest first, where nobody measured on the device: EfficientNetB0 on one x86 core took 4.1 ms as

@@ -48,7 +48,9 @@ def sample_row(
     p90 = p50 * 1.1 if p90 is None else p90
     medians = rounds or tuple(p50 * factor for factor in (0.99, 1.0, 1.01, 1.0, 0.995))
     measured = status in ("ok", "invalid")
-    edges = [p50 * 0.9 * 1.03**i for i in range(13)]
+    step = (p90 * 1.5 / (p50 * 0.9)) ** (1 / 20)
+    edges = [p50 * 0.9 * step**i for i in range(21)]
+    counts = [9, 60, 140, 110, 70, 40, 25, 14, 9, 6, 5, 4, 3, 0, 2, 1, 0, 1, 0, 1]
     latency = {
         "runs": 500,
         "min_ms": p50 * 0.9,
@@ -60,7 +62,7 @@ def sample_row(
         "p99_ms": p90 * 1.2,
         "p99_9_ms": p90 * 1.4,
         "max_ms": p90 * 1.5,
-        "histogram": {"edges_ms": edges, "counts": [5, 40, 120, 160, 90, 40, 20, 12, 6, 4, 2, 1]},
+        "histogram": {"edges_ms": edges, "counts": counts},
         "rounds": [
             {
                 "p50_ms": median,

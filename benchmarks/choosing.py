@@ -19,12 +19,13 @@ def stated_accuracy(result: Result) -> AccuracyOf:
     """Accuracies that the bundles of a result state of their files, from their parity checks.
 
     Args:
-        result: It; a bundle that is not here, or damaged, states nothing.
+        result: It. A bundle that is not here, or damaged, states what it stated when the result got
+            its verdict.
 
     Returns:
         By (subject, format): the share of the validation photos, and Wilson's interval.
     """
-    found: dict[tuple[str, str], tuple[float, Interval]] = {}
+    found = _stated_before(result)
     for subject in {row["artifact"]["subject"] for row in result["rows"]}:
         try:
             if not os.path.exists(subject) or not is_bundle(subject):
@@ -34,9 +35,25 @@ def stated_accuracy(result: Result) -> AccuracyOf:
             continue
         for artifact in artifacts:
             accuracy, n = artifact.parity.get("accuracy"), artifact.parity.get("n")
-            if isinstance(accuracy, float) and isinstance(n, int) and n > 0:
+            if isinstance(accuracy, (int, float)) and isinstance(n, int) and n > 0:
                 low, high = wilson(round(accuracy * n), n)
                 found[subject, artifact.format] = (accuracy, (low, high))
+    return found
+
+
+def _stated_before(result: Result) -> dict[tuple[str, str], tuple[float, Interval]]:
+    found: dict[tuple[str, str], tuple[float, Interval]] = {}
+    verdict = result["verdict"]
+    if verdict is None or verdict["accuracy_from"] != "bundle":
+        return found
+    for row in result["rows"]:
+        figures = verdict["compared"].get(row["name"])
+        if figures is None:
+            continue
+        accuracy, interval = figures["accuracy"], figures["accuracy_ci"]
+        if accuracy is not None and interval is not None:
+            key = (row["artifact"]["subject"], row["artifact"]["format"])
+            found[key] = (accuracy, (interval[0], interval[1]))
     return found
 
 

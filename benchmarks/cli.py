@@ -14,6 +14,7 @@ import click
 
 from edge_runtime.console import (
     EdgeGroup,
+    LazyCommands,
     json_option,
     overwrite_option,
     print_json,
@@ -25,7 +26,11 @@ from edge_runtime.files import atomic_file, refuse_existing
 _MAX_THREADS = 256
 
 
-@click.group(cls=EdgeGroup)
+#: A command is imported when it is asked for.
+_COMMANDS = ("compare", "schema", "show")
+
+
+@click.group(cls=EdgeGroup, commands=LazyCommands("benchmarks.commands", *_COMMANDS))
 @version_option("edge-bench")
 def cli() -> None:
     """Measure what each model file of a bundle costs on this machine."""

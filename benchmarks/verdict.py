@@ -2,7 +2,9 @@
 
 The rule, which ``docs/bench/showing.md`` states too:
 
-1. Rows that failed parity, or are invalid, skipped or failed, are left out, each with its reason.
+1. Rows that failed parity, or are invalid, skipped or failed, are left out, each with its reason. A
+   run that is invalid as a whole, because something disturbed it at some time, is judged by the rows
+   that were not disturbed.
 2. The limits that were given must hold, for the measured figures themselves.
 3. Without ``--min-accuracy`` the rows stay that are as accurate as the best one: their interval
    overlaps its, and they are at most one point below it.
@@ -76,8 +78,6 @@ def decide(result: Result, limits: Limits, stated: AccuracyOf | None = None) -> 
     compared: dict[str, Figures] = {}
     for row in result["rows"]:
         reason = _why_not(row)
-        if reason is None and result["reasons"]:
-            reason = f"the whole run is not to be trusted: {result['reasons'][0]}"
         if reason is not None:
             left_out[row["name"]] = reason
             continue
@@ -95,11 +95,6 @@ def decide(result: Result, limits: Limits, stated: AccuracyOf | None = None) -> 
         "left_out": left_out,
     }
     if not compared:
-        if result["reasons"]:
-            found["reason"] = (
-                f"No row can be recommended, because the whole run is not to be trusted: "
-                f"{_clause(result['reasons'][0])}."
-            )
         return found
     holding = {name: f for name, f in compared.items() if not misses(f, limits)}
     if not holding:

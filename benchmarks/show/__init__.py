@@ -18,16 +18,25 @@ _log = logging.getLogger("benchmarks")
 
 
 def present(result: Result, wishes: Wishes) -> None:
-    """Write the files that were asked for, then the table (or JSON) to stdout.
+    """All that follows measuring: the verdict, the files, the table (or JSON) on stdout, the choice.
 
     Args:
-        result: With its verdict, see :func:`conclude`.
-        wishes: See :class:`Wishes`; :meth:`Wishes.check` before the result was made.
+        result: Gets a verdict here, unless it has one and no limit is asked for.
+        wishes: See :class:`Wishes`; call :meth:`Wishes.check` before the result is made.
 
     Raises:
         OutputExists: A file is there and may not be replaced.
-        SystemFailure: It cannot be written.
+        UsageError: The choice cannot be saved, because what is recommended belongs to no bundle.
+        SystemFailure: Something cannot be written.
     """
+    from ..verdict import Limits, decide
+
+    verdict = result["verdict"]
+    if verdict is None or wishes.limits != Limits():
+        from ..choosing import stated_accuracy
+
+        verdict = decide(result, wishes.limits, stated_accuracy(result))
+        result["verdict"] = verdict
     for out in wishes.outs:
         write_text(as_text(result, form_of(out)), out, wishes.overwrite)
     if wishes.as_json:
@@ -37,36 +46,37 @@ def present(result: Result, wishes: Wishes) -> None:
         from .terminal import print_table
 
         print_table(result, sys.stdout)
+    if wishes.save_choice and verdict["recommended"] is not None:
+        _save(result)
 
 
-def conclude(result: Result, wishes: Wishes) -> None:
-    """All that follows measuring: the verdict, showing, and the bundle's choice.
-
-    Args:
-        result: Gets its verdict here.
-        wishes: See :class:`Wishes`.
+def raise_verdict(result: Result, wishes: Wishes) -> None:
+    """End with exit code 4 if what was asked for does not exist; call it after :func:`present`.
 
     Raises:
         CheckFailed: Limits were given and no row holds them, or a choice was to be saved and
             nothing is recommended.
-        UsageError, OutputExists, SystemFailure: Something cannot be written.
     """
     from edge_runtime.errors import CheckFailed
 
-    from ..choosing import save_choice, stated_accuracy
-    from ..verdict import decide
+    verdict = result["verdict"]
+    if verdict is None or verdict["recommended"] is not None:
+        return
+    if wishes.save_choice:
+        raise CheckFailed(f"{verdict['reason']} No choice was saved.")
+    if wishes.limits.given():
+        raise CheckFailed(verdict["reason"])
 
-    verdict = decide(result, wishes.limits, stated_accuracy(result))
-    result["verdict"] = verdict
-    present(result, wishes)
-    if verdict["recommended"] is None:
-        if wishes.limits.given() or wishes.save_choice:
-            kept = " No choice was saved." if wishes.save_choice else ""
-            raise CheckFailed(verdict["reason"] + kept)
-    elif wishes.save_choice:
-        file, choice = save_choice(result)
-        count = "" if choice.threads is None else f", {choice.threads} threads"
-        _log.info("%s: --format auto takes %s%s on this board.", file, choice.format, count)
+
+def _save(result: Result) -> None:
+    from ..choosing import save_choice
+
+    file, choice = save_choice(result)
+    if result["reasons"]:
+        _log.warning("the run as a whole is INVALID; measure again when the machine is quiet.")
+    count = choice.threads
+    threads = "" if count is None else f", {count} thread{'' if count == 1 else 's'}"
+    _log.info("%s: --format auto takes %s%s on this board.", file, choice.format, threads)
 
 
 def as_text(result: Result, form: str) -> str:

@@ -139,7 +139,16 @@ def sample_row(
     }
     if not measured:
         row |= dict.fromkeys(
-            ("cold_start", "imports", "load", "first", "latency", "end_to_end", "memory", "accuracy")
+            (
+                "cold_start",
+                "imports",
+                "load",
+                "first",
+                "latency",
+                "end_to_end",
+                "memory",
+                "accuracy",
+            )
         )
         row["throughput"] = []
     return row | more

@@ -84,13 +84,13 @@ def print_comparison(comparison: Comparison, stream: IO[str]) -> None:
     if not console.is_terminal:
         console = Console(file=stream, highlight=False, markup=False, emoji=False, width=160)
     rows = comparison["rows"]
-    columns = {name: cell for name, cell in _COLUMNS.items() if _speaks(cell, rows)}
+    columns = _fitting(rows, console.width)
     if rows:
         made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        made.add_column("configuration", overflow="fold", min_width=16)
+        made.add_column("configuration", overflow="fold", min_width=_NAME)
         for name in columns:
             made.add_column(name, justify="right", no_wrap=True)
-        made.add_column("finding", no_wrap=True)
+        made.add_column("finding", overflow="fold")
         for row in rows:
             style = "bold red" if row["regressions"] else None
             cells = (cell(row) for cell in columns.values())
@@ -168,6 +168,29 @@ _COLUMNS: dict[str, _Cell] = {
     "size\n%": _change("size_bytes"),
     "acc.\npoints": _change("accuracy"),
 }
+
+
+#: What a narrow terminal loses, in this order; the findings name what has regressed all the same.
+_GIVEN_UP = ("size\n%", "mem.\n%", "p50\nms", "p90\n%", "acc.\npoints")
+
+#: Characters that names of configurations get at least, before they are wrapped.
+_NAME = 18
+
+
+def _fitting(rows: Sequence[RowComparison], width: int) -> dict[str, _Cell]:
+    """The columns that have something to say and fit."""
+    columns = {name: cell for name, cell in _COLUMNS.items() if _speaks(cell, rows)}
+    finding = max([len("finding"), *(len(_finding(row)) for row in rows)])
+    longest = max([_NAME, *(min(len(row["name"]), 40) for row in rows)])
+    for name, least in [*((n, longest) for n in _GIVEN_UP[:2]), *((n, _NAME) for n in _GIVEN_UP)]:
+        cells = [
+            max(len(part) for part in (*header.split("\n"), *(cell(row) for row in rows)))
+            for header, cell in columns.items()
+        ]
+        if least + sum(cells) + finding + len(cells) + 2 <= width:
+            break
+        columns.pop(name, None)
+    return columns
 
 
 def _speaks(cell: _Cell, rows: Sequence[RowComparison]) -> bool:

@@ -127,5 +127,5 @@ def _below(result: Result) -> list[str]:
     found = faults(result)
     if found:
         lines.append("")
-    lines += [f"- {what}: {escaped(name)}: {escaped(' '.join(why))}" for what, name, why in found]
+    lines += [f"- {what}: {escaped(name)}: {escaped(why)}" for what, name, why in found]
     return lines

@@ -127,7 +127,7 @@ def print_table(result: Result, stream: IO[str]) -> None:
     console.print()
     console.print(_legend(result, rows, columns, lost), style="dim")
     for what, name, reasons in faults(result):
-        console.print(f"{what}: {name}: {' '.join(reasons)}", style=_STYLES.get(what, "yellow"))
+        console.print(f"{what}: {name}: {reasons}", style=_STYLES.get(what, "yellow"))
     for name, reason in notes(result):
         console.print(f"note: {name}: {reason}")
     verdict = result["verdict"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..result import Accuracy, Condition, Figures, Result, Row
@@ -59,19 +59,24 @@ def ordered(result: Result) -> list[Row]:
     return sorted(result["rows"], key=rank)
 
 
-def faults(result: Result) -> list[tuple[str, str, list[str]]]:
+def faults(result: Result) -> list[tuple[str, str, str]]:
     """(state, name, reasons) of each row of which something has to be said, the run first."""
-    found: list[tuple[str, str, list[str]]] = []
+    found: list[tuple[str, str, str]] = []
     if result["reasons"]:
-        found.append(("INVALID", "the whole run", list(result["reasons"])))
+        found.append(("INVALID", "the whole run", joined(result["reasons"])))
     for row in ordered(result):
         what = state(row)
         if what == "no parity":
-            reasons = ["its answers differ from the model's, see parity.json of the bundle."]
-            found.append((what, row["name"], reasons + row["reasons"]))
+            reasons = ["its answers differ from the model's, see parity.json of the bundle"]
+            found.append((what, row["name"], joined(reasons + row["reasons"])))
         elif what:
-            found.append((what, row["name"], row["reasons"] or ["no reason was given."]))
+            found.append((what, row["name"], joined(row["reasons"] or ["no reason was given"])))
     return found
+
+
+def joined(reasons: Sequence[str]) -> str:
+    """Several reasons as one sentence, whether they end with a full stop or not."""
+    return "; ".join(reason.strip().rstrip(".") for reason in reasons) + "."
 
 
 def notes(result: Result) -> list[tuple[str, str]]:

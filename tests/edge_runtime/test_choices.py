@@ -56,6 +56,23 @@ def test_auto_takes_what_was_chosen_for_this_board(bundle):
     assert open_model(bundle, AUTO).format == choice.format
 
 
+def test_its_threads_are_taken_unless_others_are_asked_for(bundle, monkeypatch):
+    from edge_runtime import opening
+
+    write_choice(bundle, manifest_of(bundle), this_board(), slow_choice(bundle))
+    asked, opened = [], opening.open_backend
+
+    def open_backend(path, threads=None, engine=None):
+        asked.append(engine.threads)
+        return opened(path, threads, engine)
+
+    monkeypatch.setattr(opening, "open_backend", open_backend)
+    open_model(bundle, AUTO)
+    open_model(bundle, AUTO, Engine(threads=2))
+    open_model(bundle)
+    assert asked == [3, 2, None]
+
+
 def test_boards_keep_their_own(bundle):
     manifest, choice = manifest_of(bundle), slow_choice(bundle)
     write_choice(bundle, manifest, "Another board, riscv64, 4 cores", choice)

@@ -31,10 +31,10 @@ def check_outs(outs: Sequence[str], overwrite: bool, as_json: bool) -> None:
         MissingComponent: The table cannot be printed.
     """
     for out in outs:
-        if os.path.splitext(out)[1].lower() not in _FORMS:
-            raise UsageError(f"--out {out}: expected a name that ends with {' or '.join(_FORMS)}.")
         if os.path.isdir(out):
             raise UsageError(f"--out {out}: is a folder; a file name was expected.")
+        if os.path.splitext(out)[1].lower() not in _FORMS:
+            raise UsageError(f"--out {out}: expected a name that ends with {' or '.join(_FORMS)}.")
         refuse_existing(out, overwrite)
     if not as_json:
         require_rich()

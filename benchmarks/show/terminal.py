@@ -32,6 +32,12 @@ _MARKS = {">": "> recommended", "+": "+ on the Pareto front: no row beats it in 
     "accuracy, memory and size"}  # fmt: skip
 
 
+_LABEL, _INTERPRETER = "configuration", "interpreter"
+
+#: Characters of a name in the table; a longer one is folded.
+_LABEL_WIDTH = 28
+
+
 @dataclass(frozen=True)
 class _Column:
     header: str
@@ -82,10 +88,19 @@ def _accuracy(result: Result, row: Row) -> str:
     return NONE if found is None else percent(found[0])
 
 
+def _label(row: Row) -> str:
+    """The row's name without what has columns of its own: format or file, and delegate."""
+    engine = row["engine"]
+    count = engine["threads"]
+    words = "own threads" if count is None else f"{count} thread{'' if count == 1 else 's'}"
+    label = row["name"].replace(f", {words}", "", 1)
+    return label.replace(f", {engine['interpreter']}", "", 1)
+
+
 _COLUMNS = (
     _Column("", lambda result, row: marks(result).get(row["name"], " ")),
-    _Column("format", lambda _, row: row["artifact"]["format"], left=True),
-    _Column("interpreter", lambda _, row: row["engine"]["interpreter"] or NONE, given_up=9, left=True),
+    _Column(_LABEL, lambda _, row: _label(row), left=True),
+    _Column(_INTERPRETER, lambda _, row: row["engine"]["interpreter"] or NONE, left=True),
     _Column("thr", lambda _, row: threads(row), "thr: threads"),
     _Column("p50\nms", _latency("p50_ms")),
     _Column("±\n%", _error, "±: of p50, half the 95 % interval", given_up=8),
@@ -154,11 +169,11 @@ def _fitting(
 
 
 def _speaks(column: _Column, result: Result, rows: Sequence[Row]) -> bool:
-    if column.header == "interpreter":  # the format says it, unless there are several for one
+    if column.header == _INTERPRETER:  # the format says it, unless there are several for one
         pairs = {(row["artifact"]["format"], row["engine"]["interpreter"]) for row in rows}
         known = {(fmt, name) for fmt, name in pairs if name is not None}
         return len(known) > len({fmt for fmt, _ in known})
-    if column.header == "format":
+    if column.header == _LABEL:
         return True
     return any(column.text(result, row).strip(f"{NONE} ") for row in rows)
 
@@ -168,7 +183,11 @@ def _table(result: Result, rows: Sequence[Row], columns: Sequence[_Column]) -> A
 
     made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        made.add_column(column.header, justify="left" if column.left else "right", no_wrap=True)
+        if column.header == _LABEL:
+            made.add_column(column.header, overflow="fold", max_width=_LABEL_WIDTH)
+        else:
+            side: Any = "left" if column.left else "right"
+            made.add_column(column.header, justify=side, no_wrap=True)
     chosen = marks(result)
     for row in rows:
         style = "bold green" if chosen.get(row["name"]) == ">" else "dim" if state(row) else None

@@ -38,9 +38,9 @@ class Wishes:
         """
         places = [os.path.realpath(out) for out in self.outs]
         for out, place in zip(self.outs, places, strict=True):
-            form = form_of(out)
             if os.path.isdir(out):
                 raise UsageError(f"--out {out}: is a folder; a file name was expected.")
+            form = form_of(out)
             if places.count(place) > 1:
                 raise UsageError(f"--out {out}: is named twice.")
             refuse_existing(out, self.overwrite)

@@ -90,7 +90,7 @@ def sample_row(
             "parity_passed": passed,
         },
         "engine": {
-            "interpreter": interpreter if measured else None,
+            "interpreter": interpreter,
             "version": "2.3.0" if measured else None,
             "threads": threads,
             "delegate": None,

@@ -93,7 +93,7 @@ def test_verdict_that_is_there_stays_unless_limits_are_given(tmp_path, file):
     ("arguments", "words"),
     [
         (["--out", "{}/x.txt"], "ends with one of .json, .csv, .md, .html"),
-        (["--out", "{}"], "expected a name that ends with"),
+        (["--out", "{}"], "is a folder"),
         (["--out", "{}/x.md", "--out", "{}/./x.md"], "is named twice"),
         (["--min-accuracy", "90"], "not in the range"),
         (["--max-latency-ms", "0"], "not in the range"),

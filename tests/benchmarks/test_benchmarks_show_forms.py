@@ -39,15 +39,25 @@ def printed(result, monkeypatch=None, width=None) -> str:
     return unstyle(stream.getvalue())
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_table_fits_its_terminal(width, monkeypatch):
     text = printed(decided(), monkeypatch, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     table = text.split("\n\n")[1]
-    for word in ("format", "thr", "p50", "memory", "size", "acc.", "state", "INVALID", "failed"):
+    for word in (
+        "configuration",
+        "thr",
+        "p50",
+        "memory",
+        "size",
+        "acc.",
+        "state",
+        "INVALID",
+        "failed",
+    ):
         assert word in table
-    assert ("Too narrow for: " in " ".join(text.split())) == (width < 100)
+    assert ("Too narrow for: " in " ".join(text.split())) == (width < 120)
 
 
 def test_80_columns_hold_what_a_choice_needs(monkeypatch):
@@ -72,6 +82,20 @@ def test_interpreter_has_a_column_where_the_format_does_not_say_it():
     other = sample_row("tflite-fp32", 2)
     other["engine"]["interpreter"] = "tflite-runtime"
     assert "interpreter" in printed(decided(sample_row(), other)).split("\n\n")[1]
+
+
+def test_rows_of_several_subjects_and_delegates_are_told_apart(monkeypatch):
+    rows = [
+        sample_row(name="b0: tflite-fp32, litert, 1 thread"),
+        sample_row(name="v2: tflite-fp32, litert, 1 thread, edgetpu"),
+        sample_row(name=f"{'long' * 20}.tflite, litert, 1 thread (2)"),
+    ]
+    text = printed(decided(*rows), monkeypatch, 80)
+    table = text.split("\n\n")[1]
+    assert "b0: tflite-fp32 " in table and "v2: tflite-fp32, edgetpu " in table
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    parts = [line[2:30].strip() for line in table.splitlines() if "long" in line or "(2)" in line]
+    assert "".join(parts).replace(" ", "") == "long" * 20 + ".tflite(2)"
 
 
 def test_reasons_stand_below_the_table_and_the_verdict_at_the_end():

@@ -19,8 +19,10 @@ from edge_runtime.errors import UsageError
 
 FP32, INT8 = "tflite-fp32, litert, 1 thread", "tflite-int8, litert, 1 thread"
 
-#: Standard deviation of a round's median on a quiet machine, and of what a run's rounds share.
-NOISE, BETWEEN = 0.01, 0.005
+#: Standard deviation of a round's median, and of what all rounds of a run share. With five rounds the
+#: interval of a median is about 2 * 2.78 * 1.25 / sqrt(5) = 3.1 deviations wide, and a run whose
+#: interval is wider than 5 % is INVALID: this is the noisiest that is compared at all.
+NOISE, BETWEEN = 0.016, 0.005
 
 
 def two_rows(**more):
@@ -65,11 +67,11 @@ def test_newcombe():
 def test_planted_slowdown_is_found_in_at_least_9_of_10():
     truth = sample_result(*[sample_row("tflite-int8", n, 20.0 / n) for n in (1, 2, 3, 4)])
     found = 0
-    for seed in range(40):
+    for seed in range(25):
         before = measured_again(truth, 1.0, NOISE, 2 * seed, BETWEEN)
         after = measured_again(truth, 1.08, NOISE, 2 * seed + 1, BETWEEN)
-        found += bool(compared(before, after)[1][INT8]["regressions"])
-    assert found >= 36
+        found += sum("p50_ms" in row["regressions"] for row in compared(before, after)[0]["rows"])
+    assert found >= 0.9 * 4 * 25
 
 
 def test_equal_builds_raise_an_alarm_in_at_most_1_of_20():

@@ -60,7 +60,8 @@ def tradeoff_chart(result: Result) -> str:
         chart.write(chart.x(most) - 4, chart.bottom - 5.0, f"limit {most:g} ms", "end faint")
     if line is not None:
         chart.line(float(chart.left), chart.y(line), float(chart.right), chart.y(line), "limit")
-        chart.write(chart.right - 2.0, chart.y(line) + 12, f"limit {line:g}", "end faint")
+        unit = "%" if with_accuracy else "MB"
+        chart.write(chart.right - 2.0, chart.y(line) + 12, f"limit {line:g} {unit}", "end faint")
     _staircase(chart, points, verdict["pareto"], up=with_accuracy)
     chosen, compared = verdict["recommended"], verdict["compared"]
     _points(chart, points, numbers, verdict["pareto"], chosen, compared, tall=with_accuracy)

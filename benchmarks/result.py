@@ -23,6 +23,7 @@ Interval = tuple[float, float]
 class Artifact(TypedDict):
     """The model file of a row."""
 
+    subject: str  #: the bundle or file as it was given, see ``Result.subject``
     format: str  #: a name of the toolkit's formats, or ``tflite``, ``onnx``, ``keras``
     file: str  #: relative to the subject, or the path that was given
     bytes: int
@@ -56,6 +57,7 @@ class Round(TypedDict):
     warm_up_runs: int
     steady: bool  #: whether latency had settled when the warm-up ended
     seconds: float
+    other_load: float | None  #: cores that other processes used meanwhile
 
 
 class Latency(TypedDict):
@@ -182,9 +184,9 @@ class Result(TypedDict):
     schema_version: int
     date: str  #: RFC 3339, UTC
     machine: dict[str, Any]  #: see benchmarks.hardware.describe_machine
-    subject: dict[
-        str, Any
-    ]  #: ``path``, ``kind`` (bundle, file), ``classes``, ``width``, ``height``
+    #: ``path``, ``kind`` (bundle, file; several), ``classes``, ``width``, ``height`` (of several the
+    #: first one's) and ``members``: the same of each, with ``default`` (a bundle's own format)
+    subject: dict[str, Any]
     settings: dict[str, Any]  #: min_seconds, min_runs, rounds, interval, data, pin, cooldown...
     input: dict[str, Any]  #: which pictures were timed
     status: Status  #: ``invalid`` if any row, or the whole run, is

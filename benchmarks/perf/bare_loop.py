@@ -19,8 +19,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.measuring.opened import pattern
 from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, command, print_machine, spread
-from benchmarks.worker import pattern
 from edge_runtime.bundle import Bundle
 from edge_runtime.classifier import Classifier
 from edge_runtime.files import find_photos

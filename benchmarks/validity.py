@@ -66,8 +66,9 @@ def weaknesses(latency: Latency, limits: Limits) -> list[str]:
         reasons.append(f"too short: {', '.join(short)}")
     spread = 100 * width(latency["p50_ci_ms"], latency["p50_ms"])
     if spread > limits.max_interval:
+        told = f"{spread:.1f} % wide" if spread <= 100 else "wider than the median itself"
         reasons.append(
-            f"too noisy: the interval of the median is {spread:.1f} % wide "
+            f"too noisy: the interval of the median is {told} "
             f"(at most {limits.max_interval:g} % was asked for)"
         )
     return reasons

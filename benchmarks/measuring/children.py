@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.child.asking import ask, module_command
-from edge_runtime.errors import EdgeError, MissingComponent, system_failure
+from edge_runtime.errors import EdgeError, MissingComponent
 
 from .rows import Record
 
@@ -77,17 +77,13 @@ class Children:
         return {**common, "task": task, **fields}
 
 
-def note_failure(records: Sequence[Record], error: Exception) -> None:
+def note_failure(records: Sequence[Record], error: EdgeError) -> None:
     """Write down why some rows cannot be measured.
 
     Args:
         records: The rows.
-        error: Of the process of one of them. An error of the system, such as a full disk, is raised:
-            it is no property of a row.
+        error: Of the process of one of them.
     """
-    failure = system_failure(error)
-    if failure is not None and not isinstance(error, EdgeError):
-        raise failure from error
     for record in records:
         if isinstance(error, MissingComponent):
             _log.warning("skipped %s: %s", record.label, error)

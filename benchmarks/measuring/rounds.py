@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from edge_runtime.errors import EdgeError
 
-from ..conditions import Machine, Watch
+from ..conditions import Watch
 from ..hardware import usable_cores
+from ..machine_files import Machine
 from ..statistics import percentile
 from .children import Children, note_failure
 from .cold import image_command, photo_for, time_start

@@ -19,9 +19,10 @@ from typing import Any
 from edge_runtime.console import Terminated
 from edge_runtime.settings import ModelSettings
 
-from ..conditions import Machine, Watch, condition_now, condition_over
+from ..conditions import Watch, condition_now, condition_over
 from ..hardware import describe_machine
 from ..labelled import labelled_photos
+from ..machine_files import Machine
 from ..result import SCHEMA_VERSION, Result, Row, Status
 from ..validity import Limits, disturbances
 from .accuracy import Answers, count_all

@@ -76,14 +76,14 @@ def warm_up(
         argument: Its only argument.
         most_seconds: When to give up waiting for it; :data:`WINDOWS` windows are made all the same.
     """
-    start = time.perf_counter()
+    start = time.perf_counter_ns()
     medians: list[float] = []
     runs = 0
     while True:
         window = sorted(time_calls(call, argument, WINDOW_SECONDS, WINDOW_CALLS))
         runs += len(window)
         medians.append(window[len(window) // 2])
-        seconds, last = time.perf_counter() - start, medians[-WINDOWS:]
+        seconds, last = (time.perf_counter_ns() - start) / _NS, medians[-WINDOWS:]
         if len(last) < WINDOWS:
             continue
         steady = max(last) <= min(last) * (1 + TOLERANCE)

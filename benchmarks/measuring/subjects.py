@@ -110,12 +110,14 @@ def read_subjects(
         UsageError: No such path or format.
         DataError: A model that cannot be read.
     """
+    for path in paths:
+        if not Path(path).exists():
+            raise UsageError(f"{path}: no such bundle or model file.")
+    if formats is not None and not any(map(is_bundle, paths)):
+        raise UsageError("--formats chooses from a bundle, and no bundle was given.")
     found: list[Subject] = []
     for path in dict.fromkeys(paths):
-        root = Path(path)
-        if not root.exists():
-            raise UsageError(f"{path}: no such bundle or model file.")
-        if is_bundle(root):
+        if is_bundle(path):
             found.append(_bundle(path, len(found), formats))
         else:
             found.append(_file(path, len(found), request, ask))
@@ -127,8 +129,6 @@ def _check_formats(found: Sequence[Subject], formats: Sequence[str] | None) -> N
     if formats is None:
         return
     bundles = [subject for subject in found if subject.kind == "bundle"]
-    if not bundles:
-        raise UsageError("--formats chooses from a bundle, and no bundle was given.")
     have = {part.format for subject in bundles for part in subject.parts}
     for name in formats:
         if name not in have:

@@ -128,7 +128,12 @@ def test_start_is_asked_for_as_the_row_is_measured(tmp_path):
     ]
     assert (tmp_path / "labels.txt").read_text() == "a\nb c\n"
     other = Configuration(part("onnx"), None, 1, "CUDA")
-    assert cold.image_command(other, None, "/p", tmp_path)[-4:] == ["--provider", "CUDA", "--", "/p"]
+    assert cold.image_command(other, None, "/p", tmp_path)[-4:] == [
+        "--provider",
+        "CUDA",
+        "--",
+        "/p",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_start_is_asked_for_as_the_row_is_measured(tmp_path):
         ("sys.exit('error: no such model.')", EdgeError, "no such model."),
         ("print('error: install it', file=sys.stderr); sys.exit(5)", MissingComponent, "install"),
         ("os.kill(os.getpid(), 9)", ChildDied, "signal 9"),
-        ("print('{\"error\": \"x.jpg: damaged\"}'); sys.exit(1)", EdgeError, "x.jpg: damaged"),
+        ('print(\'{"error": "x.jpg: damaged"}\'); sys.exit(1)', EdgeError, "x.jpg: damaged"),
         ("pass", EdgeError, "gave no answer"),
         ("import time; time.sleep(600)", Overdue, "no answer within 0.5 s"),
     ],

@@ -57,16 +57,37 @@ def preprocess(photo: Photo, spec: PreprocessSpec, roi: Roi | None = None) -> np
         ImageError: The photo cannot be read; the message names it.
         UsageError: The region is empty or reaches beyond the photo.
     """
-    at_least = spec.width * _DRAFT_MARGIN, spec.height * _DRAFT_MARGIN
     if roi is None or tuple(roi) == _WHOLE:
-        return np.asarray(_fit(load_upright(photo, at_least), spec))
+        return fitted(decoded(photo, spec), spec)
     left, top, right, bottom = roi
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise UsageError(
             f"region of interest {roi}: expected left < right and top < bottom, 0 to 1."
         )
-    region, part = _cut(decode(photo, at_least, roi), roi)
+    region, part = _cut(decode(photo, _at_least(spec), roi), roi)
     return np.asarray(_fit(region, spec, part))
+
+
+def decoded(photo: Photo, spec: PreprocessSpec) -> Image.Image:
+    """The first half of :func:`preprocess`: read, decode and turn a photo.
+
+    Args:
+        photo: As for :func:`preprocess`.
+        spec: Target size and rule; a large JPEG is decoded no larger than they need.
+
+    Raises:
+        ImageError: The photo cannot be read; the message names it.
+    """
+    return load_upright(photo, _at_least(spec))
+
+
+def fitted(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
+    """The second half: cut and resize what :func:`decoded` gave to the network's input pixels."""
+    return np.asarray(_fit(image, spec))
+
+
+def _at_least(spec: PreprocessSpec) -> tuple[int, int]:
+    return spec.width * _DRAFT_MARGIN, spec.height * _DRAFT_MARGIN
 
 
 def visible_box(size: tuple[float, float], spec: PreprocessSpec) -> _Box:

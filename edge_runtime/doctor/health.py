@@ -32,7 +32,7 @@ def describe_health(root: Path) -> dict[str, Any]:
     """
     return {
         "memory": _memory(root),
-        "temperature": _temperature(root),
+        "temperature": temperatures(root),
         "throttling": throttling(root),
         "disk": _disk(),
     }
@@ -55,7 +55,7 @@ def _memory(root: Path) -> dict[str, int | None]:
     return {n: kilobytes[key] * 1024 if key in kilobytes else None for n, key in names.items()}
 
 
-def _temperature(root: Path) -> list[dict[str, Any]]:
+def temperatures(root: Path) -> list[dict[str, Any]]:
     """Each thermal zone's name and degrees Celsius."""
     zones = []
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):

@@ -9,6 +9,7 @@ from typing import Any
 from edge_runtime.bundle import Bundle, is_bundle
 from edge_runtime.choices import Choice, board_name, write_choice
 from edge_runtime.confidence import wilson
+from edge_runtime.engine import INTERPRETERS
 from edge_runtime.errors import EdgeError, UsageError
 
 from .pareto import AccuracyOf
@@ -107,12 +108,12 @@ def save_choice(result: Result) -> tuple[Path, Choice]:
     row = next(row for row in result["rows"] if row["name"] == verdict["recommended"])
     subject, sha256 = row["artifact"]["subject"], row["artifact"]["sha256"]
     check_saveable(subject)
-    bundle = Bundle.open(subject)
+    bundle, interpreter = Bundle.open(subject), row["engine"]["interpreter"]
     choice = Choice(
         format=row["artifact"]["format"],
         sha256=sha256 or "",
         threads=row["engine"]["threads"],
-        interpreter=row["engine"]["interpreter"],
+        interpreter=interpreter if interpreter in INTERPRETERS else None,
         delegate=row["engine"]["delegate"],
         reason=verdict["reason"],
         date=result["date"],

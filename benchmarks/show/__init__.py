@@ -69,14 +69,15 @@ def raise_verdict(result: Result, wishes: Wishes) -> None:
 
 
 def _save(result: Result) -> None:
-    from ..choosing import save_choice
+    from ..choosing import board_of, save_choice
 
     file, choice = save_choice(result)
     if result["reasons"]:
         _log.warning("the run as a whole is INVALID; measure again when the machine is quiet.")
     count = choice.threads
     threads = "" if count is None else f", {count} thread{'' if count == 1 else 's'}"
-    _log.info("%s: --format auto takes %s%s on this board.", file, choice.format, threads)
+    board = board_of(result["machine"])
+    _log.info("%s: --format auto takes %s%s on %s.", file, choice.format, threads, board)
 
 
 def as_text(result: Result, form: str) -> str:

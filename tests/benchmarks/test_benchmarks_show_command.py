@@ -136,7 +136,7 @@ def test_saved_choice_is_what_auto_takes(own_bundle, tmp_path):
     assert Bundle.open(own_bundle).artifact(AUTO).format == "tflite-fp32"
     done = run("show", file, "--save-choice")
     assert done.exit_code == 0, done.output
-    assert "--format auto takes onnx-fp32, 1 thread on this board." in done.stderr
+    assert f"--format auto takes onnx-fp32, 1 thread on {this_board()}." in done.stderr
     bundle = Bundle.open(own_bundle)
     choice = bundle.choice()
     assert bundle.artifact(AUTO).format == choice.format == "onnx-fp32"
@@ -144,6 +144,16 @@ def test_saved_choice_is_what_auto_takes(own_bundle, tmp_path):
     assert choice.reason.startswith("onnx-fp32, onnxruntime, 1 thread is the fastest")
     assert (own_bundle / "manifest.json").read_bytes() == before
     bundle.verify()
+
+
+def test_interpreter_that_cannot_be_asked_for_is_left_open(own_bundle, tmp_path):
+    file = of_bundle(own_bundle, tmp_path)
+    data = json.loads(file.read_text())
+    for row in data["rows"]:
+        row["engine"]["interpreter"] = "keras"
+    file.write_text(json.dumps(data))
+    assert run("show", file, "--save-choice").exit_code == 0
+    assert Bundle.open(own_bundle).choice().interpreter is None
 
 
 def test_nothing_recommended_saves_nothing(own_bundle, tmp_path):

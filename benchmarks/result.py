@@ -49,7 +49,13 @@ class Histogram(TypedDict):
     counts: list[int]
 
 
-class Round(TypedDict):
+class _RoundTail(TypedDict, total=False):
+    """What a round may have besides."""
+
+    p90_ms: float  #: without it, ``edge-bench compare`` cannot judge the 90th percentile
+
+
+class Round(_RoundTail):
     """One process that measured one configuration."""
 
     p50_ms: float

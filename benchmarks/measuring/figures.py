@@ -45,6 +45,7 @@ def latency_of(answers: Sequence[dict[str, Any]], spans: Sequence[Span]) -> Late
         "rounds": [
             {
                 "p50_ms": _ms(percentile(np.sort(samples), 50)),
+                "p90_ms": _ms(percentile(np.sort(samples), 90)),
                 "runs": len(samples),
                 "warm_up_runs": answer["warm_up_runs"],
                 "steady": answer["steady"],

@@ -213,7 +213,8 @@ def _prefixes(subjects: Sequence[Subject]) -> list[str]:
     short = [os.path.basename(os.path.normpath(subject.path)) for subject in subjects]
     names = short if len(set(short)) == len(short) else [subject.path for subject in subjects]
     return [
-        f"{name}: " if subject.kind == "bundle" or name == subject.path else ""
+        # A single file's rows begin with its name already; a run directory's with that of its model.
+        "" if subject.kind == "file" and subject.parts[0].file == name else f"{name}: "
         for name, subject in zip(names, subjects, strict=True)
     ]
 

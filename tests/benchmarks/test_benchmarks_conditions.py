@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.conditions import Span, Watch, condition_now, condition_over
 from benchmarks.machine_files import Machine
+from benchmarks.measuring.rounds import cool_down
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -145,6 +146,28 @@ def test_watch_sees_what_is_over_again_when_the_span_ends(pi):
     told = condition_over(span, pi.machine())
     assert told["throttled"] == ["frequency capped by the kernel"]
     assert told["temperature_c"] == 85.0
+
+
+def test_cooling_down_waits_until_the_board_is_cool(pi, monkeypatch):
+    """A fan takes 10 degrees a second, down to 40."""
+    slept: list[float] = []
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+        degrees = max(80_000 - 10_000 * len(slept), 40_000)
+        pi.write("sys/class/thermal/thermal_zone0/temp", str(degrees))
+
+    monkeypatch.setattr("benchmarks.measuring.rounds.time.sleep", sleep)
+    monkeypatch.setattr("benchmarks.measuring.rounds.time.monotonic", lambda: now[0])
+    cool_down(pi.machine(), 5.0, 55.0)
+    assert slept == [5.0, 1, 1]  # 70 degrees after the rest, then 60, then 50
+    cool_down(pi.machine(), 2.0, None)
+    assert slept[3:] == [2.0]
+    slept.clear()
+    cool_down(pi.machine(), 0.0, 10.0)  # it never gets below 40 degrees
+    assert sum(slept) == 600  # ten minutes
 
 
 def test_what_cannot_be_read_is_none(tmp_path):

@@ -75,6 +75,7 @@ def test_latency_of_known_samples():
     assert latency["p99_9_ms"] == 100
     assert sum(latency["histogram"]["counts"]) == 100
     assert [each["p50_ms"] for each in latency["rounds"]] == [49, 50, 51, 52]
+    assert [each["p90_ms"] for each in latency["rounds"]] == [89, 90, 91, 92]  # the 23rd of 25
     assert latency["rounds"][0]["warm_up_runs"] == 30
 
 

@@ -203,12 +203,14 @@ def _legend(comparison: Comparison, columns: dict[str, _Cell]) -> str:
     percent = f"{comparison['max_regression']:g} %"
     meanings = {
         "REGRESSED": f"REGRESSED: by more than {percent}, and not by chance",
-        "slower": f"slower: not by chance, by no more than {percent}",
+        "slower": "slower: not by chance, and no more than is allowed",
         "same": f"same: no change that noise does not make, and none above {percent}",
         "uncertain": f"uncertain: too noisy to exclude {percent}; take more rounds",
     }
     parts = ["95 %: interval of the change of p50, from the rounds of both runs"]
-    if "p90\n%" not in columns:
+    if any("p90_ms" in row["regressions"] for row in comparison["rows"]):
+        parts.append("p90 may grow by half as much again as p50, and needs 99 %")
+    if not any(row["p90_ms"] for row in comparison["rows"]):
         parts.append("p90 is not judged: the runs do not have it round by round")
     if "acc.\npoints" in columns:
         points = f"{comparison['max_accuracy_drop']:g} points"

@@ -286,14 +286,11 @@ def _summary(
             f"{len(regressed) + len(broken)} of {_count(total, 'configuration')} "
             f"{', '.join(parts)}.{left}"
         )
-    open_ones = [r["name"] for r in rows if r["p50_ms"]["finding"] == "uncertain"]
-    doubt = (
-        f" Of {_count(len(open_ones), 'configuration')} the runs are too noisy to exclude "
-        f"{allowed.max_regression:g} %."
-        if open_ones
-        else ""
-    )
-    return f"No regression in {_count(len(rows), 'configuration')}.{doubt}{left}"
+    open_ones = sum(row["p50_ms"]["finding"] == "uncertain" for row in rows)
+    percent = f"{allowed.max_regression:g} %"
+    doubt = f" Of {_count(open_ones, 'configuration')} the runs are too noisy to exclude {percent}."
+    left = f"{doubt}{left}" if open_ones else left
+    return f"No regression in {_count(len(rows), 'configuration')}.{left}"
 
 
 def _count(number: int, what: str) -> str:

@@ -35,7 +35,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         "cpu": cpu_name(root),
         "board": _read(root / "proc/device-tree/model").strip("\0\n ") or None,
         "cores": os.cpu_count(),
-        "usable_cores": _usable_cores(),
+        "usable_cores": usable_cores(),
         "ram_bytes": _ram(_read(root / "proc/meminfo")),
         "governor": _governor(root / "sys/devices/system/cpu"),
         "architecture": platform.machine(),
@@ -80,7 +80,8 @@ def _governor(cpus: Path) -> str | None:
     return ",".join(sorted({_read(file).strip() for file in files} - {""})) or None
 
 
-def _usable_cores() -> int | None:
+def usable_cores() -> int | None:
+    """Cores that this thread, and the processes that it starts, may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

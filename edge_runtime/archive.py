@@ -22,6 +22,7 @@ from types import TracebackType
 from .errors import BundleError
 from .files import is_hidden
 from .manifest import (
+    CHOICES_NAME,
     FEATURES_NAME,
     LABELS_NAME,
     MANIFEST_NAME,
@@ -45,8 +46,8 @@ _MAX_ARTIFACT = 2 << 30
 #: Folder of the photos for ``edge-classify selftest``.
 _GOLDEN = "golden/"
 
-#: Files beside the artifacts.
-_BASE = (MANIFEST_NAME, LABELS_NAME, PARITY_NAME, FEATURES_NAME)
+#: Small files beside the artifacts.
+_BASE = (MANIFEST_NAME, LABELS_NAME, PARITY_NAME, FEATURES_NAME, CHOICES_NAME)
 
 _CHUNK = 1 << 20
 
@@ -100,7 +101,7 @@ class Archive:
         self._zip.close()
 
     def unpack_base(self, folder: Path) -> None:
-        """Write everything but the artifacts: the manifest, labels, figures and golden photos."""
+        """Write everything but the artifacts: the manifest, labels, figures, choices and golden photos."""
         limit = _MAX_OTHERS
         for name in self._members:
             if name in _BASE or name.startswith(_GOLDEN):

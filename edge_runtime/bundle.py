@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from .errors import BundleError, UsageError
 from .files import sha256_tree, size_of
-from .manifest import MANIFEST_NAME, Artifact, Manifest
+from .manifest import AUTO, CHOICES_NAME, MANIFEST_NAME, Artifact, Manifest
 from .seen import recall, remember, stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .choices import Choice
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
@@ -114,8 +116,30 @@ class Bundle:
         where = os.path.join(_plain(source), MANIFEST_NAME)
         return cls(folder, Manifest.from_json(text, where), source)
 
+    def choice(self) -> Choice | None:
+        """What ``edge-bench`` found to be best on this board; None where it was not asked.
+
+        Raises:
+            BundleError: The file of choices is damaged.
+        """
+        if not os.path.isfile(os.path.join(self.path, CHOICES_NAME)):
+            return None
+        from .choices import choice_for
+
+        return choice_for(self.path, self.manifest)
+
+    def artifact(self, fmt: str | None = None) -> Artifact:
+        """The artifact of a format; of ``auto`` this board's choice, else the fastest that passed.
+
+        Raises:
+            UsageError: The bundle has no such format.
+            BundleError: The file of choices is damaged.
+        """
+        choice = self.choice() if fmt == AUTO else None
+        return self.manifest.artifact(fmt if choice is None else choice.format)
+
     def file(self, fmt: str | None = None) -> tuple[Artifact, Path]:
-        """The artifact of a format (the default one if None) and its verified path.
+        """The artifact of a format (see :meth:`artifact`) and its verified path.
 
         Raises:
             UsageError: The bundle has no such format.
@@ -128,7 +152,7 @@ class Bundle:
 
     def located(self, fmt: str | None = None) -> tuple[Artifact, str]:
         """:meth:`file`, with the path as text."""
-        artifact = self.manifest.artifact(fmt)
+        artifact = self.artifact(fmt)
         return artifact, self._verified(artifact)
 
     def verify(self) -> None:

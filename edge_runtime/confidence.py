@@ -38,8 +38,22 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) ->
     Returns:
         0..1.
     """
-    _, scores, rights = calibration_bins(labels, probabilities)
-    return float(np.abs(scores - rights).sum() / len(labels))
+    scores, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return calibration_error(scores, right)
+
+
+def calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
+    """:func:`expected_calibration_error` of answers of which only the top-1 score is known.
+
+    Args:
+        scores: float (n,), 0..1; n at least 1.
+        right: bool (n,), whether the answer was right.
+
+    Returns:
+        0..1.
+    """
+    _, sums, rights = _binned(scores, right)
+    return float(np.abs(sums - rights).sum() / len(scores))
 
 
 def calibration_bins(
@@ -54,7 +68,10 @@ def calibration_bins(
     Returns:
         Of each bin the photos, their summed scores, and the right answers among them, (bins,).
     """
-    scores, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
+def _binned(scores: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     edges = np.linspace(0, 1, BINS + 1)
     places = np.clip(np.searchsorted(edges, scores, side="left") - 1, 0, BINS - 1)
     return (

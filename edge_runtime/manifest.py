@@ -27,6 +27,9 @@ PARITY_NAME = "parity.json"
 #: Means of the training photos' features, see :mod:`edge_runtime.training_features`.
 FEATURES_NAME = "training_features.npy"
 
+#: What was measured to be best on a board, see :mod:`edge_runtime.choices`; not always there.
+CHOICES_NAME = "choices.json"
+
 #: Every format has one name, used in options, JSON and file names.
 FORMAT_SUFFIXES: dict[str, str] = {
     "saved_model": "",
@@ -47,7 +50,8 @@ _LONGEST_NAME = 255
 #: What is used when no format is asked for and no verdict recorded another.
 DEFAULT_FORMAT = "tflite-fp32"
 
-#: In place of a format: the fastest file that passed, see :meth:`Manifest.fastest`.
+#: In place of a format: this board's choice (:mod:`edge_runtime.choices`), else the fastest file that
+#: passed, see :meth:`Manifest.fastest`.
 AUTO = "auto"
 
 #: Fastest first, where nobody measured on the device: EfficientNetB0 on one x86 core took 4.1 ms as

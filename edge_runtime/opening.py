@@ -44,8 +44,9 @@ def open_model(
 
     Args:
         path: The model; a SavedModel and a run directory need TensorFlow.
-        fmt: Which artifact of a bundle; None for its default, ``auto`` for the fastest that
-            passed (of a model that is no bundle, itself).
+        fmt: Which artifact of a bundle; None for its default, ``auto`` for what was measured to be
+            best on this board, with its threads unless ``engine`` has some, else for the fastest
+            that passed (of a model that is no bundle, itself).
         engine: Interpreter, threads, delegate; None for the defaults.
         settings: What the caller knows of the model and the file does not say.
         probe: Whether a .tflite or .onnx file that this board has not run yet is tried in a
@@ -65,9 +66,11 @@ def open_model(
     stated = stated_by(settings)
     if is_bundle(where):
         bundle = Bundle.open(where)
-        artifact, file = bundle.located(fmt)
+        choice = bundle.choice() if fmt == AUTO else None
+        artifact, file = bundle.located(fmt if choice is None else choice.format)
         info = bundle.manifest.info_of(artifact)
         _refuse_contradictions(stated, info, where)
+        engine = engine if choice is None else choice.engine(engine)
         engine = _probed(file, engine) if probe else engine
         with meanwhile(first, info.preprocess):
             backend = open_backend(file, engine=engine)

@@ -35,6 +35,7 @@ def test_contents(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
     assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert "trainer/config/presets/demo.yaml" in names
+    assert {"benchmarks/schema.json", "benchmarks/show/templates/report.html.j2"} <= set(names)
     assert any(name.endswith("LICENSE") for name in names)
 
 

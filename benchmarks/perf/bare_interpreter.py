@@ -55,9 +55,15 @@ def loop(infer: Callable[[], object], seconds: float, runs: int) -> list[float]:
     return times
 
 
-request = json.load(sys.stdin)
-make = tflite if request["model"].endswith(".tflite") else onnx
-infer = make(request["model"], np.load(request["tensor"]), request["threads"])
-loop(infer, 0.25, 3)
-median = statistics.median(loop(infer, request["seconds"], request["runs"]))
-sys.stdout.write(f"{median * 1000}\n")
+def main() -> None:
+    """Answer the request on stdin."""
+    request = json.load(sys.stdin)
+    make = tflite if request["model"].endswith(".tflite") else onnx
+    infer = make(request["model"], np.load(request["tensor"]), request["threads"])
+    loop(infer, 0.25, 3)
+    median = statistics.median(loop(infer, request["seconds"], request["runs"]))
+    sys.stdout.write(f"{median * 1000}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,13 @@
-"""Does edge-bench's median agree with a bare loop around the same interpreter?
+"""Does edge-bench's median agree with a bare loop around the same interpreter, and what does it cost?
 
-Run ``python -m benchmarks.perf.bare_loop BUNDLE``. Each round runs ``edge-bench run`` and
-bare_interpreter.py, one after the other and in turns first, each in processes of its own, on the
-same tensor. Printed: the medians, and the ratio edge-bench / bare of each pair, as median and
-range. Exit code 4 if a median ratio is more than ``--limit`` away from 1.
+Run ``python -m benchmarks.perf.bare_loop BUNDLE``. For each format and thread count edge-bench's loop
+and a bare one take turns, call by call, in one process (bare_pair.py) on the same tensor. With
+``--apart`` edge-bench's own measuring process and bare_interpreter.py run one right after the other
+instead, which shows more and needs a quiet machine. Printed: the medians, and their ratio edge-bench /
+bare with a 95 % interval (bootstrap of the pairs); then what measuring costs: the loop around each
+inference (all of its time that is in no sample), and looking at the machine once a second. Exit
+code 4 if a ratio is more than ``--limit`` away from 1, or measuring costs more than 1 % of an
+inference of 5 ms.
 """
 
 from __future__ import annotations
@@ -14,27 +18,45 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, command, print_machine, spread
-from benchmarks.worker import pattern
+from benchmarks.conditions import PERIOD
+from benchmarks.machine_files import Machine
+from benchmarks.measuring.children import COMMAND
+from benchmarks.measuring.opened import pixels_of
+from benchmarks.measuring.timing import time_calls
+from benchmarks.measuring.worker import samples_of
+from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, REPO, print_machine
 from edge_runtime.bundle import Bundle
+from edge_runtime.child.asking import ask
 from edge_runtime.classifier import Classifier
 from edge_runtime.files import find_photos
+
+#: What measuring may cost, of an inference that takes so long.
+_COST_LIMIT, _INFERENCE_MS = 0.01, 5.0
 
 
 @click.command()
 @click.argument("bundle")
 @click.option("--threads", default="1,2", show_default=True)
 @click.option("--formats", help="With commas. Default: all TFLite and ONNX files of the bundle.")
-@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1))
-@click.option("--seconds", default=2.0, show_default=True, help="Of each loop in each round.")
-@click.option("--limit", default=0.1, show_default=True, help="Allowed deviation from 1.")
+@click.option("--pairs", default=400, show_default=True, type=click.IntRange(1))
+@click.option("--apart", is_flag=True, help="A process for each side of each pair, of --seconds.")
+@click.option("--seconds", default=1.0, show_default=True, help="Of each loop, with --apart.")
+@click.option("--limit", default=0.05, show_default=True, help="Allowed deviation from 1.")
 def main(
-    bundle: str, threads: str, formats: str | None, rounds: int, seconds: float, limit: float
+    bundle: str,
+    threads: str,
+    formats: str | None,
+    pairs: int,
+    apart: bool,
+    seconds: float,
+    limit: float,
 ) -> None:
     """Compare edge-bench's median with a bare loop's."""
     print_machine()
@@ -43,70 +65,111 @@ def main(
     if formats is not None:
         names = formats.split(",")
     worst = 0.0
-    click.echo(f"{'format':16}{'threads':>8}{'edge-bench ms':>16}{'bare ms':>10}  ratio (range)")
-    for fmt in names:
-        _, model = opened.file(fmt)
-        with tempfile.TemporaryDirectory() as folder:
-            tensor = _save_tensor(bundle, fmt, Path(folder) / "tensor.npy")
-            for count in (int(text) for text in threads.split(",")):
-                pairs = _pairs(bundle, fmt, model, tensor, count, rounds, seconds)
-                ratios = [ours / bare for ours, bare in pairs]
-                ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
-                worst = max(worst, abs(statistics.median(ratios) - 1))
-                click.echo(f"{fmt:16}{count:8}{ours:16.3f}{bare:10.3f}  {spread(ratios)}")
-    holds = worst <= limit
+    lost: list[float] = []
     click.echo(
-        f"{rounds} rounds of {seconds:g} s; largest deviation of a median ratio {worst:.1%}: "
-        f"{'within' if holds else 'NOT within'} {limit:.0%}"
+        f"{'format':16}{'threads':>8}{'edge-bench ms':>16}{'bare ms':>10}  ratio (95 % interval)"
     )
-    if not holds:
+    for fmt in names:
+        model = Path(os.path.abspath(opened.file(fmt)[1]))
+        photo = next(iter(find_photos(os.path.join(bundle, "golden"))), None)
+        for count in (int(text) for text in threads.split(",")):
+            request = _request(bundle, fmt, model.name, count, photo, seconds)
+            if apart:
+                found = _apart(request, model, pairs, lost)
+            else:
+                found = _together(request, model, pairs, lost)
+            ours, bare = np.median(found, axis=0)
+            worst = max(worst, abs(ours / bare - 1))
+            low, high = _interval(np.array(found))
+            click.echo(
+                f"{fmt:16}{count:8}{ours:16.3f}{bare:10.3f}  {ours / bare:.3f} ({low:.3f} to {high:.3f})"
+            )
+    close = worst <= limit
+    click.echo(
+        f"{pairs} pairs each; largest deviation of a ratio {worst:.1%}: "
+        f"{'within' if close else 'NOT within'} {limit:.0%}"
+    )
+    cheap = _print_cost(lost)
+    if not (close and cheap):
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
 
-def _save_tensor(bundle: str, fmt: str, file: Path) -> Path:
-    """The tensor that edge-bench times: the first golden photo, or the pattern."""
-    classifier = Classifier.open(bundle, fmt)
-    spec = classifier.info.preprocess
-    golden = find_photos(os.path.join(bundle, "golden"))
-    pixels = classifier.pixels(golden[0]) if golden else pattern(spec.height, spec.width)
-    np.save(file, classifier.backend.prepare(pixels))
-    return file
+def _interval(pairs: np.ndarray) -> tuple[float, float]:
+    """Of the ratio of the medians, pairs drawn with replacement (Efron & Tibshirani 1993)."""
+    drawn = pairs[np.random.default_rng(0).integers(0, len(pairs), (1000, len(pairs)))]
+    medians = np.median(drawn, axis=1)
+    low, high = np.quantile(medians[:, 0] / medians[:, 1], (0.025, 0.975))
+    return float(low), float(high)
 
 
-def _pairs(
-    bundle: str, fmt: str, model: Path, tensor: Path, threads: int, rounds: int, seconds: float
+def _together(
+    request: dict[str, Any], model: Path, pairs: int, lost: list[float]
 ) -> list[tuple[float, float]]:
-    """Medians of (edge-bench, bare loop) in milliseconds, one pair a round."""
-    pairs = []
-    for number in range(rounds):
-        if number % 2:
-            bare = _bare(model, tensor, threads, seconds)
-            ours = _edge_bench(bundle, fmt, threads, seconds)
-        else:
-            ours = _edge_bench(bundle, fmt, threads, seconds)
-            bare = _bare(model, tensor, threads, seconds)
-        pairs.append((ours, bare))
-    return pairs
-
-
-def _edge_bench(bundle: str, fmt: str, threads: int, seconds: float) -> float:
-    choice = ["--formats", fmt, "--threads", str(threads), "--min-seconds", str(seconds)]
+    """Medians (edge-bench, bare) in milliseconds, of single calls in turns in one process."""
     done = subprocess.run(
-        [command("edge-bench"), "run", bundle, *choice, "--json"],
+        [sys.executable, "-m", "benchmarks.perf.bare_pair"],
+        input=json.dumps({**request, "path": os.fspath(model), "count": pairs}).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        cwd=REPO,
         check=True,
     )
-    return float(json.loads(done.stdout)["rows"][0]["p50_ms"])
+    answer = json.loads(done.stdout)
+    lost.append(answer["lost_ms"])
+    return [(ours, bare) for ours, bare in answer["pairs"]]
 
 
-def _bare(model: Path, tensor: Path, threads: int, seconds: float) -> float:
+def _apart(
+    request: dict[str, Any], model: Path, pairs: int, lost: list[float]
+) -> list[tuple[float, float]]:
+    """The same of processes of their own."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        classifier = Classifier.open(request["model"], request["format"])
+        tensor = Path(folder) / "tensor.npy"
+        np.save(tensor, classifier.backend.prepare(pixels_of(classifier, request["photo"])))
+        for number in range(pairs):
+            if number % 2:
+                bare = _bare(model, tensor, request)
+                found.append((_edge_bench(request, lost), bare))
+            else:
+                ours = _edge_bench(request, lost)
+                found.append((ours, _bare(model, tensor, request)))
+    return found
+
+
+def _request(
+    bundle: str, fmt: str, file: str, threads: int, photo: str | None, seconds: float
+) -> dict[str, Any]:
+    return {
+        "task": "latency",
+        "model": os.path.abspath(bundle),
+        "format": fmt,
+        "file": file,
+        "engine": {"threads": threads},
+        "settings": None,
+        "photo": None if photo is None else os.path.abspath(photo),
+        "photos": [],
+        "min_seconds": seconds,
+        "min_runs": 10,
+    }
+
+
+def _edge_bench(request: dict[str, Any], lost: list[float]) -> float:
+    """Median in milliseconds; to ``lost`` what of the loop is in no sample, ms an inference."""
+    answer = ask(COMMAND, request, 600)
+    samples = samples_of(answer)
+    lost.append((answer["seconds"] * 1e3 - float(samples.sum())) / len(samples))
+    return float(np.median(samples))
+
+
+def _bare(model: Path, tensor: Path, asked: dict[str, Any]) -> float:
     request = {
         "model": os.fspath(model),
         "tensor": os.fspath(tensor),
-        "threads": threads,
-        "seconds": seconds,
-        "runs": 50,  # edge-bench's own default
+        "threads": asked["engine"]["threads"],
+        "seconds": asked["min_seconds"],
+        "runs": asked["min_runs"],
     }
     done = subprocess.run(
         [sys.executable, os.fspath(HERE / "bare_interpreter.py")],
@@ -116,6 +179,31 @@ def _bare(model: Path, tensor: Path, threads: int, seconds: float) -> float:
         check=True,
     )
     return float(done.stdout)
+
+
+def _print_cost(lost: list[float]) -> bool:
+    """Say what measuring costs, and whether that is little enough."""
+    samples = time_calls(lambda _: None, None, 0.2, 1000)
+    around = statistics.median(lost)
+    machine, looks = Machine(), []
+    for _ in range(50):
+        start = time.process_time()
+        machine.look()
+        looks.append((time.process_time() - start) * 1e3)
+    watching = statistics.median(looks) / (PERIOD * 1e3)  # of one core
+    share = around / _INFERENCE_MS + watching
+    click.echo(
+        f"an empty call is timed as {statistics.median(samples):.0f} ns; "
+        f"the loop takes {around * 1e3:.2f} us beside each inference; "
+        f"a look at the machine {statistics.median(looks):.3f} ms of another thread, once in "
+        f"{PERIOD:g} s"
+    )
+    holds = share < _COST_LIMIT
+    click.echo(
+        f"measuring costs {share:.3%} of an inference of {_INFERENCE_MS:g} ms: "
+        f"{'under' if holds else 'NOT under'} {_COST_LIMIT:.0%}"
+    )
+    return holds
 
 
 if __name__ == "__main__":

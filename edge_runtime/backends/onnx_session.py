@@ -62,13 +62,14 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def open_session(model: str | bytes, engine: Engine, where: str) -> Any:
+def open_session(model: str | bytes, engine: Engine, where: str, profile: str | None = None) -> Any:
     """An ``InferenceSession`` with the providers asked for, and no others but the CPU.
 
     Args:
         model: Path or contents of the file.
         engine: Threads and providers.
         where: Name of the file, for messages.
+        profile: Path that the file of onnxruntime's profiler begins with; None for no profile.
 
     Raises:
         UsageError: No provider has that name.
@@ -82,6 +83,8 @@ def open_session(model: str | bytes, engine: Engine, where: str) -> Any:
     options.intra_op_num_threads = engine.threads or default_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     names = [name for name, _ in providers]
     if _CPU not in names:
         providers = [*providers, (_CPU, {})]

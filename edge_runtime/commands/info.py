@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     "--format",
     "fmt",
     metavar="FMT",
-    help="Artifact of the bundle, or `auto`: the fastest that passed. Default: the bundle's own.",
+    help="Artifact of the bundle, or `auto`: what edge-bench chose for this board, else the fastest "
+    "that passed. Default: the bundle's own.",
 )
 @settings_options
 @engine_options

@@ -20,7 +20,8 @@ def model_options(function: click.decorators.FC) -> click.decorators.FC:
         "--format",
         "fmt",
         metavar="FMT",
-        help="Artifact of the bundle, or `auto`: the fastest that passed. Default: the bundle's own.",
+        help="Artifact of the bundle, or `auto`: what edge-bench chose for this board, else the fastest "
+        "that passed. Default: the bundle's own.",
     )(function)
     return click.option(
         "--model",

@@ -93,7 +93,7 @@ def open_explainer(
 
 def _is_full(root: Path, fmt: str | None) -> bool:
     if is_bundle(root):
-        return Bundle.open(root).manifest.artifact(fmt).format == "saved_model"
+        return Bundle.open(root).artifact(fmt).format == "saved_model"
     if fmt not in (None, AUTO):
         return False  # opening it says that a format chooses from a bundle
     return looks_like_run(root) or root.suffix == ".keras" or (root / "saved_model.pb").is_file()

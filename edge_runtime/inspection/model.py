@@ -48,7 +48,8 @@ def inspect_model(
         and ``outputs`` (``name``, ``dtype``, ``shape``, ``scale``, ``zero_point``), null with the
         reason in ``note``; ``heatmap`` (names of the tensors that one is made of; null for none) and
         ``no_heatmap`` (why a .tflite or .onnx file has none); ``attached`` (names of files inside a .tflite). Of a bundle
-        ``artifacts``, ``default``, ``versions``, ``source``, ``calibration``, too; with an
+        ``artifacts``, ``default``, ``choice`` (of this board; null for none), ``versions``,
+        ``source``, ``calibration``, too; with an
         ``engine`` what :func:`~edge_runtime.inspection.engines.inspect_engine` tells (null of
         other files).
 
@@ -98,7 +99,7 @@ def _engine(file: Path, engine: Engine | None) -> dict[str, Any]:
 
 def _bundle(bundle: Bundle, fmt: str | None, stated: Stated) -> dict[str, Any]:
     artifact, file = bundle.file(fmt)
-    manifest = bundle.manifest
+    manifest, choice = bundle.manifest, bundle.choice()
     info = manifest.info_of(artifact)
     refuse_contradictions(stated, info, str(bundle.source))
     try:
@@ -114,6 +115,7 @@ def _bundle(bundle: Bundle, fmt: str | None, stated: Stated) -> dict[str, Any]:
         "quantization": artifact.quantization,
         **own,
         "default": manifest.default,
+        "choice": None if choice is None else asdict(choice),
         "artifacts": [_artifact(entry, manifest) for entry in manifest.artifacts],
         "versions": dict(manifest.versions),
         "source": dict(manifest.source),

@@ -44,12 +44,21 @@ def format_inspection(report: Mapping[str, Any]) -> str:
         lines += _wrapped(f"  {name:<{_NAMES}}{text}")
     if report["kind"] == "bundle":
         lines += ["", "  Files, * is the default", *_artifacts(report["artifacts"])]
+        if report["choice"]:
+            lines += _wrapped(f"  {'--format auto':<{_NAMES}}{_choice(report['choice'])}")
     lines += ["", f"  {report['file']} ({size_text(report['bytes'])})"]
     for name, text in _tensors(report):
         lines += _wrapped(f"    {name:<{_NAMES - 2}}{text}")
     for name, text in engine_lines(report):
         lines += _wrapped(f"    {name:<{_NAMES - 2}}{text}")
     return "\n".join(lines)
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    """What was measured to be best on this board."""
+    threads = choice["threads"]
+    count = "" if threads is None else f", {threads} thread{'s' * (threads > 1)}"
+    return f"{choice['format']}{count} on this board ({choice['date'][:10]}): {choice['reason']}"
 
 
 def _wrapped(line: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""``edge-bench run`` on a real bundle: rows, order, errors, exit codes, purity of stdout."""
+"""``edge-bench run`` on real models: rows, errors, exit codes, purity of stdout."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ import pytest
 from bench_models import COLORS, SHARPNESS, SIDE, build_bundle, write_manifest
 from click.testing import CliRunner, Result
 
-from benchmarks import runner
 from benchmarks.cli import cli
+from benchmarks.measuring import children
+from edge_runtime.console import EXIT_INTERRUPTED
 
-QUICK = ("--min-seconds", "0.01", "--min-runs", "4")
-
-FIGURES = (
-    *("import_ms", "load_ms", "first_inference_ms", "prepare_ms"),
-    *("min_ms", "mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms"),
-    *("peak_memory_bytes", "resident_memory_bytes"),
-)
+#: Two rounds of some milliseconds: enough for every figure, and for nothing to be trusted.
+QUICK = ("--min-seconds", "0.02", "--min-runs", "4", "--rounds", "2")
 
 
 def bench(*arguments: object) -> Result:
@@ -33,9 +29,11 @@ def faults(monkeypatch):
     """Let a format's process meet a fault: ``faults(tflite_fp32="kill")``."""
     script = Path(__file__).with_name("worker_with_faults.py")
 
-    def plan(**by_format: str) -> None:
-        monkeypatch.setattr(runner, "COMMAND", (sys.executable, str(script)))
-        monkeypatch.setenv("PYTHONPATH", str(Path(runner.__file__).parents[1]))
+    def plan(task: str | None = None, **by_format: str) -> None:
+        monkeypatch.setattr(children, "COMMAND", (sys.executable, str(script)))
+        monkeypatch.setenv("PYTHONPATH", str(Path(children.__file__).parents[2]))
+        if task is not None:
+            monkeypatch.setenv("FAULT_TASK", task)
         for fmt, fault in by_format.items():
             monkeypatch.setenv(f"FAULT_{fmt.upper()}", fault)
 
@@ -46,47 +44,93 @@ def faults(monkeypatch):
 def measured(bench_bundle, bench_photos, tmp_path_factory):
     """One whole run with everything, its stdout and its file."""
     out = tmp_path_factory.mktemp("out") / "bench.json"
-    done = bench(bench_bundle, "--data", bench_photos, "--threads", "2,1,2", "--json", "--out", out)
+    options = ("--threads", "2,1,2", "--profile", "--json", "--out", out)
+    done = bench(bench_bundle, "--data", bench_photos, *options)
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout), out, done
 
 
 def test_a_row_for_every_format_and_thread_count(measured):
     result, _, _ = measured
-    found = [(row["format"], row["threads"]) for row in result["rows"]]
-    assert sorted(found) == [
-        ("onnx-fp32", 1),
-        ("onnx-fp32", 2),
-        ("tflite-fp32", 1),
-        ("tflite-fp32", 2),
+    names = sorted(row["name"] for row in result["rows"])
+    assert names == [
+        "onnx-fp32, onnxruntime, 1 thread",
+        "onnx-fp32, onnxruntime, 2 threads",
+        "tflite-fp32, litert, 1 thread",
+        "tflite-fp32, litert, 2 threads",
     ]
 
 
-def test_figures_are_there_and_in_order(measured):
+def test_latency_is_there_and_in_order(measured):
     result, _, _ = measured
+    order = ("min", "p50", "p90", "p95", "p99", "p99_9", "max")
     for row in result["rows"]:
-        assert all(row[key] > 0 for key in FIGURES), row
-        assert row["min_ms"] <= row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] <= row["max_ms"]
-        assert row["min_ms"] <= row["mean_ms"] <= row["max_ms"]
-        assert row["runs"] >= 4
-        assert len(row["rounds_p50_ms"]) == 2
-        assert row["end_to_end_ms"] > 0  # the labelled photos are real ones
-        assert row["error"] is row["skipped"] is None
+        latency = row["latency"]
+        values = [latency[f"{name}_ms"] for name in order]
+        assert values[0] > 0
+        assert values == sorted(values)
+        assert latency["runs"] == sum(each["runs"] for each in latency["rounds"]) >= 4
+        assert len(latency["rounds"]) == 2
+        assert sum(latency["histogram"]["counts"]) == latency["runs"]
+        assert all(each["warm_up_runs"] >= 9 for each in latency["rounds"])
 
 
-def test_size_interpreter_and_quantisation(measured, bench_bundle):
+def test_every_other_figure_is_there(measured):
     result, _, _ = measured
     for row in result["rows"]:
-        assert row["size_bytes"] == (bench_bundle / row["file"]).stat().st_size
-        assert row["quantization"] == "float32"
-        assert row["interpreter"] in ("litert", "tflite-runtime", "onnxruntime")
+        for key in ("cold_start", "imports", "load", "first"):
+            assert 0 < row[key]["min_ms"] <= row[key]["median_ms"]
+        # From start to answer is more than loading a model in a process that runs already.
+        assert row["cold_start"]["min_ms"] > row["load"]["min_ms"]
+        assert 0 < row["memory"]["steady_bytes"] <= row["memory"]["peak_bytes"]
+        whole = row["end_to_end"]
+        assert whole["photos"] == 9
+        parts = [whole[f"{p}_ms"] for p in ("decode", "preprocess", "infer", "postprocess")]
+        assert min(parts) > 0
+        assert whole["p50_ms"] <= whole["p90_ms"]
+        assert {mode["streams"] for mode in row["throughput"]} >= {1}
+        assert all(mode["per_second"] > 0 for mode in row["throughput"])
+
+
+def test_artifact_and_engine(measured, bench_bundle):
+    result, _, _ = measured
+    for row in result["rows"]:
+        artifact, engine = row["artifact"], row["engine"]
+        assert artifact["bytes"] == (bench_bundle / artifact["file"]).stat().st_size
+        assert artifact["subject"] == str(bench_bundle)
+        assert artifact["quantization"] == "float32"
+        assert engine["version"][0].isdigit()
+        assert engine["delegate"] is None
+        assert ("CPUExecutionProvider" in engine["effective"]) == (
+            artifact["format"] == "onnx-fp32"
+        )
+
+
+def test_profile_of_onnx_and_none_of_tflite(measured):
+    result, _, _ = measured
+    for row in result["rows"]:
+        if row["artifact"]["format"] == "onnx-fp32":
+            operators = {each["operator"] for each in row["profile"]["operators"]}
+            assert "Softmax" in operators
+            assert sum(each["share"] for each in row["profile"]["operators"]) == pytest.approx(
+                1, abs=0.001
+            )
+        else:
+            assert row["profile"]["profiler"] is None
+            assert "no profiler" in row["profile"]["reason"]
 
 
 def test_accuracy_counts_readable_photos(measured):
     result, _, done = measured
     for row in result["rows"]:
-        assert (row["correct"], row["photos"], row["unreadable"]) == (8, 9, 1)
-        assert row["accuracy"] == 8 / 9
+        found = row["accuracy"]
+        assert (found["correct"], found["photos"], found["unreadable"]) == (8, 9, 1)
+        assert found["accuracy"] == 8 / 9
+        assert found["agreement"] == 1.0
+        assert found["reference"] == "tflite-fp32, litert, 2 threads"  # as asked for, first
+        assert found["ci"][0] < 8 / 9 < found["ci"][1]
+        # Eight photos of score 1.0 are right, one is wrong.
+        assert found["ece"] == pytest.approx(1 / 9, abs=1e-3)
     assert done.stderr.count("cut.png") == 1  # once, not once a format
 
 
@@ -101,28 +145,47 @@ def test_accuracy_equals_edge_classify(measured, bench_bundle, bench_photos):
         )
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         right = sum(a["label"] == Path(a["path"]).parent.name for a in answers if not a["error"])
-        assert {r["correct"] for r in result["rows"] if r["format"] == fmt} == {right}
+        rows = [row for row in result["rows"] if row["artifact"]["format"] == fmt]
+        assert {row["accuracy"]["correct"] for row in rows} == {right}
 
 
 def test_what_passed_parity_comes_first_each_by_speed(measured):
     result, _, _ = measured
-    assert [row["parity_passed"] for row in result["rows"]] == [True, True, False, False]
-    for half in (result["rows"][:2], result["rows"][2:]):
-        assert half[0]["p50_ms"] <= half[1]["p50_ms"]
+    passed = [row["artifact"]["parity_passed"] for row in result["rows"]]
+    assert passed == [True, True, False, False]
+    p50 = [row["latency"]["p50_ms"] for row in result["rows"]]
+    assert p50[0] <= p50[1]
+    assert p50[2] <= p50[3]
 
 
-def test_machine_bundle_and_settings_are_told(measured, bench_bundle, bench_photos):
+def test_machine_subject_and_settings_are_told(measured, bench_bundle, bench_photos):
     result, _, _ = measured
-    assert result["schema_version"] == 1
+    assert result["schema_version"] == 2
     assert result["machine"]["python"] == sys.version.split()[0]
-    assert result["bundle"]["path"] == str(bench_bundle)
-    assert (result["bundle"]["width"], result["bundle"]["classes"]) == (SIDE, len(COLORS))
+    subject = result["subject"]
+    assert (subject["path"], subject["kind"]) == (str(bench_bundle), "bundle")
+    assert (subject["width"], subject["classes"], subject["default"]) == (SIDE, 3, "tflite-fp32")
     assert result["settings"]["rounds"] == 2
-    assert result["input"] == {
-        "source": "data",
-        "photo": str(bench_photos / "blue/0.png"),
-        "end_to_end_photo": str(bench_photos / "blue/0.png"),
-    }
+    assert result["settings"]["data"] == str(bench_photos)
+    assert result["input"]["photo"] == str(bench_photos / "blue/0.png")
+    assert result["input"]["source"] == "data"
+    assert result["input"]["end_to_end_photos"] == 9
+
+
+def test_run_that_is_too_short_says_so(measured):
+    result, _, _ = measured
+    assert result["status"] == "invalid"
+    for row in result["rows"]:
+        assert row["status"] == "invalid"
+        assert any(reason.startswith("too short: 2 rounds") for reason in row["reasons"])
+
+
+def test_conditions_are_told(measured):
+    result, _, _ = measured
+    assert set(result["conditions"]) == {"before", "during", "after"}
+    if sys.platform.startswith("linux"):
+        assert result["conditions"]["during"]["other_load"] >= 0
+        assert result["conditions"]["during"]["swapped_bytes"] >= 0
 
 
 def test_file_holds_what_stdout_held(measured):
@@ -131,39 +194,136 @@ def test_file_holds_what_stdout_held(measured):
     assert [file.name for file in out.parent.iterdir()] == [out.name]
 
 
+ONE = ("--threads", "1", "--formats", "tflite-fp32", "--no-throughput")
+
+
+def test_strict_makes_an_invalid_row_a_failed_check(bench_bundle):
+    done = bench(bench_bundle, *ONE, "--strict", "--json")
+    assert done.exit_code == 4
+    assert "error: INVALID, 1 of its rows: " in done.stderr
+    assert json.loads(done.stdout)["rows"][0]["latency"]["p50_ms"] > 0  # it is shown all the same
+
+
 def test_table(bench_bundle, bench_photos, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    done = bench(bench_bundle, "--data", bench_photos, "--threads", "1")
+    done = bench(bench_bundle, "--data", bench_photos, "--threads", "1", "--no-throughput")
     assert done.exit_code == 0
-    machine, subject, _, *rest = done.stdout.splitlines()
-    assert "cores" in machine
-    assert "Python" in machine
-    assert "3 classes, 16x16 pixels" in subject
-    assert "accuracy on 9 photos of" in subject
-    assert rest[1].split()[:2] == ["format", "threads"]
-    assert [rest[2].split()[0], rest[2].split()[-1]] == ["tflite-fp32", "passed"]
-    assert [rest[3].split()[0], rest[3].split()[-1]] == ["onnx-fp32", "FAILED"]
-    assert "0.8889" in rest[2]
+    assert "3 classes, 16x16 pixels" in done.stdout
+    assert "tflite-fp32, litert, 1 thread" in done.stdout
+    assert "88.9" in done.stdout
+    assert "INVALID: tflite-fp32, litert, 1 thread: " in done.stdout and "too short" in done.stdout
     assert "round 2 of 2" in done.stderr
 
 
 def test_golden_photo_is_what_is_timed(own_bundle, bench_photos):
     shutil.copytree(bench_photos / "red", own_bundle / "golden")
-    done = bench(own_bundle, "--threads", "1", "--formats", "tflite-fp32", "--json")
-    assert json.loads(done.stdout)["input"] == {
-        "source": "golden",
-        "photo": str(own_bundle / "golden/0.png"),
-        "end_to_end_photo": None,
-    }
+    done = bench(own_bundle, *ONE, "--json")
+    result = json.loads(done.stdout)
+    assert result["input"]["source"] == "golden"
+    assert result["input"]["photo"] == str(own_bundle / "golden/0.png")
+    assert result["rows"][0]["end_to_end"]["photos"] == 3
 
 
 def test_without_any_photo_a_pattern_is_timed(bench_bundle):
     done = bench(bench_bundle, "--threads", "1", "--formats", "onnx-fp32", "--json")
     result = json.loads(done.stdout)
-    assert result["input"] == {"source": "pattern", "photo": None, "end_to_end_photo": None}
+    assert (result["input"]["source"], result["input"]["photo"]) == ("pattern", None)
     (row,) = result["rows"]
-    assert row["p50_ms"] > 0
-    assert row["end_to_end_ms"] is row["accuracy"] is None
+    assert row["latency"]["p50_ms"] > 0
+    assert row["cold_start"]["median_ms"] > 0
+    assert row["end_to_end"] is row["accuracy"] is row["profile"] is None
+
+
+def test_single_files_and_a_bundle_together(bench_bundle, bench_photos, tmp_path):
+    """Files without a description of their own: the toolkit is told what they lack."""
+    for kind in ("tflite", "onnx"):
+        shutil.copy(bench_bundle / f"model-{kind}-fp32.{kind}", tmp_path / f"foreign.{kind}")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(COLORS))
+    files = [tmp_path / f"foreign.{kind}" for kind in ("tflite", "onnx")]
+    options = ("--labels", labels, "--normalization", "raw", "--output-kind", "probabilities")
+    done = bench(
+        *files, "--data", bench_photos, "--threads", "1", "--no-throughput", *options, "--json"
+    )
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["subject"]["kind"] == "several"
+    assert [member["kind"] for member in result["subject"]["members"]] == ["file", "file"]
+    rows = {row["artifact"]["format"]: row for row in result["rows"]}
+    assert rows["tflite"]["name"] == "foreign.tflite, litert, 1 thread"
+    assert rows["tflite"]["artifact"]["parity_passed"] is None
+    assert len(rows["onnx"]["artifact"]["sha256"]) == 64
+    for row in rows.values():
+        assert row["accuracy"]["correct"] == 8
+        assert row["accuracy"]["reference"] == "foreign.tflite, litert, 1 thread"
+        assert row["cold_start"]["median_ms"] > 0
+
+
+def test_zip_of_a_bundle(bench_bundle, tmp_path):
+    zipped = shutil.make_archive(str(tmp_path / "bundle"), "zip", bench_bundle)
+    done = bench(zipped, "--threads", "1", "--formats", "onnx-fp32", "--profile", "--json")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["artifact"]["subject"] == zipped
+    assert row["latency"]["p50_ms"] > 0
+    assert row["profile"]["operators"]
+
+
+def test_provider_that_runs_nothing_makes_the_row_invalid(bench_bundle):
+    """onnxruntime lists its Azure provider as in use, and runs every operator on the CPU."""
+    import onnxruntime
+
+    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this build of onnxruntime has no provider that runs nothing")
+    options = ("--formats", "onnx-fp32", "--threads", "1", "--provider", "Azure", "--json")
+    done = bench(bench_bundle, *options, "--no-throughput")
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["reasons"][0].startswith("provider Azure was asked for, and ran none of the")
+    assert row["engine"]["effective"].startswith("CPUExecutionProvider (")
+
+
+def test_streams_and_batches_that_were_asked_for(bench_bundle):
+    options = ("--formats", "tflite-fp32", "--threads", "1", "--streams", "1,3", "--batch", "1,4")
+    done = bench(bench_bundle, *options, "--json")
+    (row,) = json.loads(done.stdout)["rows"]
+    modes = [(mode["streams"], mode["batch"]) for mode in row["throughput"]]
+    assert modes == [(1, 1), (3, 1)]  # the model takes one photo a run
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
+def test_pinned_to_one_cpu(bench_bundle):
+    cpu = max(os.sched_getaffinity(0))
+    before = os.sched_getaffinity(0)
+    done = bench(
+        bench_bundle, "--formats", "tflite-fp32", "--no-throughput", "--pin", cpu, "--json"
+    )
+    result = json.loads(done.stdout)
+    assert result["settings"]["pin"] == [cpu]
+    assert [row["engine"]["threads"] for row in result["rows"]] == [1]  # all that one CPU can use
+    assert os.sched_getaffinity(0) == before
+
+
+def test_ctrl_c_keeps_what_was_measured(bench_bundle, tmp_path, faults):
+    faults("throughput", tflite_fp32="interrupt", onnx_fp32="interrupt")
+    out = tmp_path / "out.json"
+    done = bench(bench_bundle, "--threads", "1", "--out", out, "--json")
+    assert done.exit_code == EXIT_INTERRUPTED
+    result = json.loads(out.read_text())
+    assert result["status"] == "invalid"
+    assert result["reasons"][0] == "interrupted after 0 of 2 rounds"
+    measured = [row for row in result["rows"] if row["latency"]]
+    (rest,) = (row for row in result["rows"] if not row["latency"])
+    assert len(measured[0]["latency"]["rounds"]) == 1
+    assert rest["reasons"] == ["the run was interrupted before it was measured."]
+
+
+def test_ctrl_c_before_any_figure_writes_nothing(bench_bundle, tmp_path, faults):
+    faults("latency", tflite_fp32="interrupt", onnx_fp32="interrupt")
+    out = tmp_path / "out.json"
+    done = bench(bench_bundle, "--threads", "1", "--out", out, "--json")
+    assert done.exit_code == EXIT_INTERRUPTED
+    assert done.stdout == ""
+    assert not out.exists()
 
 
 def test_saved_model_without_tensorflow_is_skipped(own_bundle, tmp_path, monkeypatch):
@@ -175,70 +335,86 @@ def test_saved_model_without_tensorflow_is_skipped(own_bundle, tmp_path, monkeyp
     folder.mkdir()
     (folder / "saved_model.pb").write_bytes(b"never read")
     write_manifest(own_bundle, ("tflite-fp32", "saved_model"))
-    done = bench(own_bundle, "--threads", "1,2", "--json")
+    done = bench(own_bundle, "--threads", "1", "--no-throughput", "--json")
     rows = json.loads(done.stdout)["rows"]
-    assert [row["format"] for row in rows] == ["tflite-fp32", "tflite-fp32", "saved_model"]
-    assert "edge-classify[train]" in rows[2]["skipped"]
-    assert rows[2]["threads"] is rows[2]["error"] is rows[2]["p50_ms"] is None
-    assert rows[2]["threads_note"] == "TensorFlow's own"
+    assert [row["artifact"]["format"] for row in rows] == ["tflite-fp32", "saved_model"]
+    assert rows[1]["status"] == "skipped"
+    assert "edge-classify[train]" in rows[1]["reasons"][0]
+    assert rows[1]["engine"]["threads"] is rows[1]["latency"] is None
+    assert rows[1]["name"] == "saved_model, own threads"
     assert done.exit_code == 0
     alone = bench(own_bundle, "--formats", "saved_model")
     assert alone.exit_code == 5
     assert "edge-classify[train]" in alone.stderr
 
 
-def test_killed_process_is_a_row_and_the_others_go_on(bench_bundle, bench_photos, faults):
-    faults(tflite_fp32="kill")
-    done = bench(bench_bundle, "--threads", "1", "--json")
-    good, bad = json.loads(done.stdout)["rows"]
-    assert (good["format"], good["error"]) == ("onnx-fp32", None)
-    assert good["p50_ms"] > 0
-    assert bad["error"].startswith("the process died of SIGKILL")
-    assert bad["p50_ms"] is None
+def test_interpreter_that_is_not_installed_is_skipped(bench_bundle):
+    from edge_runtime.tried import installed
+
+    if installed(["tflite-runtime"]):
+        pytest.skip("it is installed here")
+    done = bench(bench_bundle, *ONE, "--interpreters", "litert,tflite-runtime", "--json")
+    good, absent = json.loads(done.stdout)["rows"]
+    assert good["engine"]["interpreter"] == "litert"
+    assert (absent["status"], absent["engine"]["interpreter"]) == ("skipped", "tflite-runtime")
+    assert done.exit_code == 0
+
+
+def split(done):
+    """The rows with figures, and those without."""
+    rows = json.loads(done.stdout)["rows"]
+    return [r for r in rows if r["latency"]], [r for r in rows if not r["latency"]]
+
+
+@pytest.mark.parametrize(
+    ("task", "fault", "reason"),
+    [
+        ("latency", "kill", "the process died of SIGKILL"),
+        ("accuracy", "kill", "the process died of SIGKILL"),
+        ("latency", "raise", "unexpected TypeError: incompatible function arguments."),
+    ],
+)
+def test_process_that_fails_is_a_row_and_the_others_go_on(
+    bench_bundle, bench_photos, tmp_path, faults, task, fault, reason
+):
+    faults(task, tflite_fp32=fault)
+    out = tmp_path / "out.json"
+    options = ("--threads", "1", "--no-throughput", "--json", "--out", out)
+    done = bench(bench_bundle, "--data", bench_photos, *options)
+    (good,), (bad,) = split(done)
+    assert good["accuracy"]["correct"] == 8
+    assert (bad["status"], bad["accuracy"]) == ("failed", None)
+    assert bad["reasons"][0].startswith(reason)
     assert done.exit_code == 1
     assert "1 of 2 configurations failed" in done.stderr
-
-
-def test_process_killed_while_counting_accuracy(bench_bundle, bench_photos, faults):
-    faults(onnx_fp32="kill")
-    done = bench(bench_bundle, "--threads", "1", "--data", bench_photos, "--json")
-    good, bad = json.loads(done.stdout)["rows"]
-    assert (good["accuracy"], bad["accuracy"]) == (8 / 9, None)
-    assert "SIGKILL" in bad["error"]
-    assert done.exit_code == 1
+    assert json.loads(out.read_text()) == json.loads(done.stdout)
 
 
 def test_process_that_takes_too_long(bench_bundle, faults):
-    faults(onnx_fp32="sleep")
-    done = bench(
-        bench_bundle, "--formats", "onnx-fp32", "--threads", "1,2", "--timeout", "1", "--json"
-    )
+    faults("latency", onnx_fp32="sleep")
+    options = ("--formats", "onnx-fp32", "--threads", "1", "--timeout", "10", "--json")
+    done = bench(bench_bundle, *options)
     rows = json.loads(done.stdout)["rows"]
-    assert [row["error"].partition(".")[0] for row in rows] == ["no answer within 1 s"] * 2
+    reasons = [row["reasons"][0].partition(".")[0] for row in rows]
+    assert reasons == ["no answer within 10 s"]
     assert done.exit_code == 1
 
 
-def test_unexpected_error_in_the_process(bench_bundle, faults):
-    faults(onnx_fp32="raise")
-    done = bench(bench_bundle, "--threads", "1", "--json")
-    good, bad = json.loads(done.stdout)["rows"]
-    assert good["p50_ms"] > 0
-    assert bad["error"] == "unexpected TypeError: incompatible function arguments."
-    assert done.exit_code == 1
+def test_throughput_that_fails_leaves_the_latency(bench_bundle, faults):
+    faults("throughput", tflite_fp32="kill")
+    done = bench(bench_bundle, "--formats", "tflite-fp32", "--threads", "1", "--json")
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["latency"]["p50_ms"] > 0
+    assert row["throughput"] == []
+    assert "throughput of tflite-fp32, 1 thread was not measured" in done.stderr
+    assert done.exit_code == 0
 
 
 def test_interpreter_that_prints_does_not_spoil_the_answer(bench_bundle, faults):
     faults(tflite_fp32="chatter")
-    done = bench(bench_bundle, "--threads", "1", "--formats", "tflite-fp32", "--json")
+    done = bench(bench_bundle, *ONE, "--json")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["rows"][0]["p50_ms"] > 0
-
-
-def test_error_row_in_the_table(bench_bundle, faults):
-    faults(tflite_fp32="kill")
-    done = bench(bench_bundle, "--threads", "1")
-    assert "error: tflite-fp32, threads 1: the process died of SIGKILL" in done.stdout
-    assert done.exit_code == 1
+    assert json.loads(done.stdout)["rows"][0]["latency"]["p50_ms"] > 0
 
 
 def test_altered_model_is_a_row_and_the_others_go_on(own_bundle):
@@ -246,11 +422,10 @@ def test_altered_model_is_a_row_and_the_others_go_on(own_bundle):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    done = bench(own_bundle, "--threads", "1", "--json")
-    good, bad = json.loads(done.stdout)["rows"]
-    assert good["p50_ms"] > 0
-    assert "SHA-256" in bad["error"]
-    assert str(file) in bad["error"]
+    done = bench(own_bundle, "--threads", "1", "--no-throughput", "--json")
+    (_,), (bad,) = split(done)
+    assert "SHA-256" in bad["reasons"][0]
+    assert str(file) in bad["reasons"][0]
     assert done.exit_code == 1
 
 
@@ -258,10 +433,10 @@ def test_damaged_model_with_a_true_checksum(own_bundle):
     file = own_bundle / "model-onnx-fp32.onnx"
     file.write_bytes(file.read_bytes()[:100])
     write_manifest(own_bundle, ("tflite-fp32", "onnx-fp32"))
-    done = bench(own_bundle, "--threads", "1", "--json")
-    good, bad = json.loads(done.stdout)["rows"]
-    assert good["format"] == "tflite-fp32"
-    assert f"{file}: onnxruntime cannot load it" in bad["error"]
+    done = bench(own_bundle, "--threads", "1", "--no-throughput", "--json")
+    (good,), (bad,) = split(done)
+    assert good["artifact"]["format"] == "tflite-fp32"
+    assert f"{file}: onnxruntime cannot load it" in bad["reasons"][0]
     assert done.exit_code == 1
 
 
@@ -282,9 +457,9 @@ def test_existing_file_stays(bench_bundle, tmp_path):
     assert "--overwrite" in done.stderr
     assert done.stdout == ""
     assert out.read_text() == "precious"
-    done = bench(bench_bundle, "--threads", "1", "--out", out, "--overwrite")
+    done = bench(bench_bundle, *ONE, "--out", out, "--overwrite")
     assert done.exit_code == 0
-    assert len(json.loads(out.read_text())["rows"]) == 2
+    assert len(json.loads(out.read_text())["rows"]) == 1
 
 
 def test_unreadable_photos_only(bench_bundle, tmp_path):
@@ -300,14 +475,22 @@ def test_unreadable_photos_only(bench_bundle, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere"], 2, "nowhere: no such bundle"),
-        (["{photos}"], 3, "not a bundle, manifest.json is missing"),
+        (["nowhere"], 2, "nowhere: no such bundle or model file"),
+        ([], 2, "Missing argument"),
+        (["{photos}"], 3, "not a model"),
         (["{bundle}", "--formats", "tflite-fp23"], 2, "Did you mean tflite-fp32?"),
         (["{bundle}", "--formats", "tflite-int8"], 2, "The bundle has no tflite-int8"),
         (["{bundle}", "--formats", ","], 2, "--formats is empty"),
         (["{bundle}", "--threads", "1,x"], 2, "--threads 1,x: expected numbers"),
         (["{bundle}", "--threads", "0"], 2, "from 1 to 256"),
         (["{bundle}", "--threads", ""], 2, "expected numbers"),
+        (["{bundle}", "--interpreters", "onnx"], 2, "--interpreters onnx: expected litert"),
+        (["{bundle}", "--formats", "tflite-fp32", "--provider", "CUDA"], 2, "is for .onnx files"),
+        (["{bundle}", "--pin", "4095"], 2, "CPU 4095 does not exist"),
+        (["{bundle}", "--pin", "x"], 2, "expected CPU numbers"),
+        (["{bundle}", "--rounds", "0"], 2, "--rounds"),
+        (["{bundle}", "--streams", "0"], 2, "--streams 0: expected numbers"),
+        (["{bundle}/model-tflite-fp32.tflite", "--formats", "onnx-fp32"], 2, "no bundle was given"),
         (["{bundle}", "--min-runs", "0"], 2, "--min-runs"),
         (["{bundle}", "--min-seconds", "-1"], 2, "--min-seconds"),
         (["{bundle}", "--data", "nowhere"], 2, "nowhere: no such folder"),
@@ -318,7 +501,13 @@ def test_unreadable_photos_only(bench_bundle, tmp_path):
 )
 def test_bad_input(bench_bundle, bench_photos, arguments, code, message):
     places = {"{bundle}": str(bench_bundle), "{photos}": str(bench_photos)}
-    done = CliRunner().invoke(cli, ["run", *(places.get(a, a) for a in arguments)])
+
+    def placed(text: str) -> str:
+        for name, place in places.items():
+            text = text.replace(name, place)
+        return text
+
+    done = CliRunner().invoke(cli, ["run", *map(placed, arguments)])
     assert done.exit_code == code
     assert message in done.stderr
     assert done.stdout == ""
@@ -353,12 +542,14 @@ def test_names_beyond_ascii(bench_photos, tmp_path):
         os.rename(folder / "red/0.png", os.fsencode(folder) + b"/red/\xe9.png")
         cut = os.fsdecode(os.fsencode(folder) + b"/blue/\xe9.png")
         os.rename(folder / "blue/cut.png", cut)
+        os.rename(folder / "blue/0.png", os.fsencode(folder) + b"/blue/\xea.png")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    done = bench(bundle, "--threads", "1", "--data", folder, "--json")
+    done = bench(bundle, "--threads", "1", "--no-throughput", "--data", folder, "--json")
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["rows"]
-    assert (row["correct"], row["photos"], row["unreadable"]) == (8, 9, 1)
+    found = row["accuracy"]
+    assert (found["correct"], found["photos"], found["unreadable"]) == (8, 9, 1)
     assert "\\udce9.png: damaged" in done.stderr
 
 
@@ -379,7 +570,7 @@ def test_saved_model_is_measured_once(own_bundle, bench_photos):
     done = bench(own_bundle, "--threads", "1,2", "--data", bench_photos, "--json")
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["rows"]
-    assert row["threads"] is None
-    assert row["interpreter"] == "saved_model"
-    assert row["correct"] == 8
-    assert row["p50_ms"] > 0
+    assert row["engine"]["threads"] is None
+    assert row["engine"]["interpreter"] == "tensorflow"
+    assert row["accuracy"]["correct"] == 8
+    assert row["latency"]["p50_ms"] > 0

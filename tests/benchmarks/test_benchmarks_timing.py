@@ -1,65 +1,23 @@
-"""The statistics on arrays whose answers are known, and what the loop promises."""
+"""What the loop and the warm-up promise, on a clock that moves as told."""
 
 from __future__ import annotations
 
-import numpy as np
+import itertools
+
 import pytest
 
-from benchmarks.timing import percentile, summarize, time_calls, warm_up
-
-
-@pytest.mark.parametrize(
-    ("samples", "percent", "expected"),
-    [
-        ([7], 50, 7),
-        ([7], 99, 7),
-        ([1, 2], 50, 1),  # half of the samples do not exceed 1
-        ([1, 2, 3], 50, 2),
-        (list(range(1, 101)), 50, 50),
-        (list(range(1, 101)), 90, 90),
-        (list(range(1, 101)), 99, 99),
-        (list(range(1, 102)), 99, 100),  # ceil(0.99 * 101) = 100
-        (list(range(1, 51)), 99, 50),  # fewer than 100 samples: the largest
-        (list(range(1, 11)), 90, 9),
-        (list(range(1, 11)), 100, 10),
-    ],
-)
-def test_percentile_is_nearest_rank(samples, percent, expected):
-    assert percentile(samples, percent) == expected
-
-
-def test_percentile_equals_numpys_inverted_cdf():
-    random = np.random.default_rng(0)
-    for size in (1, 2, 3, 49, 50, 99, 100, 101, 1000):
-        ordered = sorted(random.integers(0, 10**9, size).tolist())
-        for percent in (1, 50, 90, 95, 99, 100):
-            # 95 % of 100 is 95.00000000000001 in floats, so numpy's q is given exactly there
-            expected = np.quantile(ordered, percent / 100, method="inverted_cdf")
-            assert percentile(ordered, percent) == expected, (size, percent)
-
-
-def test_summary_of_known_samples():
-    samples = [n * 1_000_000 for n in range(100, 0, -1)]  # 100 ms down to 1 ms
-    assert summarize(samples) == {
-        "runs": 100,
-        "min_ms": 1.0,
-        "mean_ms": 50.5,
-        "p50_ms": 50.0,
-        "p90_ms": 90.0,
-        "p99_ms": 99.0,
-        "max_ms": 100.0,
-    }
+from benchmarks.measuring.timing import time_calls, warm_up
 
 
 class Clock:
     """Advances by what the timed call says that it took."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0
         self.calls = 0
         monkeypatch.setattr("time.perf_counter_ns", lambda: self.now)
 
-    def call(self, nanoseconds):
+    def call(self, nanoseconds: int) -> None:
         self.calls += 1
         self.now += nanoseconds
 
@@ -80,11 +38,36 @@ def test_loop_runs_at_least_once():
     assert len(time_calls(lambda _: None, None, 0, 0)) == 1
 
 
-def test_warm_up_lasts_for_both_minima(monkeypatch):
-    slow, fast = Clock(monkeypatch), Clock(monkeypatch)
-    monkeypatch.setattr("time.perf_counter_ns", lambda: slow.now)
-    warm_up(slow.call, 500_000_000)
-    assert slow.calls == 3  # WARM_UP_RUNS, though the first reached WARM_UP_SECONDS
-    monkeypatch.setattr("time.perf_counter_ns", lambda: fast.now)
-    warm_up(fast.call, 1_000_000)
-    assert fast.calls == 250  # WARM_UP_SECONDS of 1 ms
+def test_warm_up_of_a_steady_call_lasts_a_quarter_of_a_second(monkeypatch):
+    clock = Clock(monkeypatch)
+    warmed = warm_up(clock.call, 1_000_000)
+    assert warmed.steady
+    assert clock.now == 280_000_000  # the first whole number of windows of 40 ms above 0.25 s
+    assert warmed.runs == clock.calls == 280
+
+
+def test_warm_up_of_a_slow_call_makes_three_windows_of_three(monkeypatch):
+    clock = Clock(monkeypatch)
+    assert warm_up(clock.call, 500_000_000) == (9, True)
+
+
+def test_warm_up_waits_until_the_calls_are_steady(monkeypatch):
+    """Latency falls for half a second, window by window, then stays."""
+    clock = Clock(monkeypatch)
+
+    def cooling(_: None) -> None:
+        clock.call(max(10_000_000 - clock.now // 100, 5_000_000))
+
+    warmed = warm_up(cooling, None)
+    assert warmed.steady
+    # It is below 5.15 ms, 3 % above its end, from 0.485 s on; three windows of 40 ms follow.
+    assert 485_000_000 < clock.now < 700_000_000
+
+
+def test_warm_up_gives_up_on_a_call_that_never_settles(monkeypatch):
+    clock = Clock(monkeypatch)
+    # Windows of 40 ms: eight calls of 5 ms, then four of 10 ms, and again.
+    pattern = itertools.cycle([5_000_000] * 8 + [10_000_000] * 4)
+    warmed = warm_up(lambda _: clock.call(next(pattern)), None, most_seconds=1.0)
+    assert not warmed.steady
+    assert 1.0 <= clock.now / 1e9 < 1.05

@@ -46,8 +46,9 @@ def test_folder_named_benchmarks_does_not_take_the_place_of_ours(monkeypatch, tm
     (tmp_path / "benchmarks/__init__.py").write_text("raise SystemExit('the wrong one')")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EdgeError, match="nowhere: no such model"):
-        request = {"task": "accuracy", "bundle": "nowhere", "format": None, "photos": []}
-        ask(module_command("benchmarks.worker"), request, 60)
+        request = {"task": "accuracy", "model": "nowhere", "format": None, "photos": []}
+        command = module_command("benchmarks.measuring.worker")
+        ask(command, {**request, "engine": {}, "settings": None}, 60)
 
 
 def test_answer_and_environment():

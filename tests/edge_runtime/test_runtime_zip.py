@@ -376,8 +376,8 @@ def test_what_macos_adds_is_left_aside(bundle: Path, tmp_path: Path) -> None:
 
 def test_edge_bench_finds_it(zipped: Path) -> None:
     """Its child processes open the zip file, not the folder that is only partly unpacked."""
-    from benchmarks.worker import count
+    from benchmarks.measuring.counting import count
 
-    answer = count({"bundle": str(Bundle.open(zipped).source), "format": None, "photos": []})
-    assert answer == {"correct": 0, "unreadable": []}
+    request = {"model": str(zipped), "format": None, "engine": {}, "settings": None, "photos": []}
+    assert count(request) == {"answers": [], "unreadable": []}
     assert json.loads((places()[0] / "manifest.json").read_text())["class_names"]

@@ -1,0 +1,1 @@
+"""Two results of the same configurations: what became slower, larger or worse, and what noise is."""

@@ -1,0 +1,149 @@
+"""Cold start: what ``edge-classify image`` takes from its start to the answer to one photo."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.child.asking import module_command
+from edge_runtime.errors import ChildDied, EdgeError, MissingComponent, Overdue
+from edge_runtime.settings import NAMES, ModelSettings
+
+from .plan import Configuration
+
+#: The child's working folder is the one that holds the packages.
+_HOME = Path(__file__).resolve().parents[2]
+
+#: ``edge-classify``, without the wrapper that pip installs.
+COMMAND = module_command("edge_runtime.cli")
+
+_MISSING = MissingComponent.exit_code
+
+
+def image_command(
+    configuration: Configuration, settings: ModelSettings | None, photo: str, folder: Path
+) -> list[str]:
+    """The arguments of ``edge-classify`` that answer as a configuration is measured.
+
+    Args:
+        configuration: It.
+        settings: What the user said of the model.
+        photo: Absolute path.
+        folder: For files that options name.
+    """
+    engine, part = configuration.engine, configuration.part
+    words = ["image", "--json", "--model", part.path]
+    for option, value in (
+        ("--format", part.format),
+        ("--threads", engine.threads),
+        ("--interpreter", engine.interpreter),
+        ("--delegate", engine.delegate),
+        *(("--provider", provider) for provider in engine.providers),
+        *_settings_options(settings, folder),
+    ):
+        if value is not None:
+            words += [option, str(value)]
+    return [*words, "--", photo]
+
+
+def _settings_options(settings: ModelSettings | None, folder: Path) -> list[tuple[str, Any]]:
+    if settings is None:
+        return []
+    found: list[tuple[str, Any]] = []
+    for field, name in NAMES.items():
+        value = getattr(settings, field)
+        if value is None:
+            continue
+        if field == "labels":
+            file = folder / "labels.txt"
+            file.write_text("\n".join(value) + "\n", encoding="utf-8")
+            value = file
+        elif field == "size":
+            value = "x".join(map(str, value))
+        elif isinstance(value, tuple):
+            value = ",".join(map(repr, value))
+        found.append((f"--{name}", value))
+    return found
+
+
+def time_start(arguments: Sequence[str], timeout: float) -> float:
+    """Start ``edge-classify`` and wait for its first answer.
+
+    Args:
+        arguments: Of :func:`image_command`.
+        timeout: Seconds until the process is killed.
+
+    Returns:
+        Milliseconds from the start of the process to its answer; what it does afterwards, to end,
+        is not in them.
+
+    Raises:
+        MissingComponent: Its interpreter is not installed.
+        ChildDied: It ended without an answer.
+        Overdue: It took too long.
+        EdgeError: It refused.
+    """
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=_HOME
+    ) as process:
+        late = threading.Timer(timeout, process.kill)
+        late.daemon = True
+        late.start()
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            taken = time.perf_counter() - start
+            _, said = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            alive = late.is_alive()
+            late.cancel()
+    if line and process.returncode == 0:
+        return round(taken * 1e3, 3)
+    if not alive:
+        raise Overdue(f"no answer within {timeout:g} s. Allow more with --timeout.")
+    raise _failure(process.returncode, line, said.decode(errors="replace"))
+
+
+def _failure(code: int, line: bytes, said: str) -> EdgeError:
+    """The error of a start that failed."""
+    errors = [text.removeprefix("error: ") for text in said.splitlines() if text.strip()]
+    reason = errors[-1] if errors else ""
+    if line:  # the photo could not be read
+        reason = json.loads(line).get("error") or reason
+    if code < 0:
+        return ChildDied(f"edge-classify image died of signal {-code}. {reason}".rstrip())
+    if code == _MISSING:
+        return MissingComponent(reason)
+    if code and not reason:
+        return ChildDied(f"edge-classify image failed with exit code {code}.")
+    return EdgeError(reason or "edge-classify image gave no answer.")
+
+
+def photo_for(folder: Path, photos: Sequence[str], size: tuple[int, int] | None) -> str:
+    """A photo to start with: a real one, else a generated one.
+
+    Args:
+        folder: For the generated one.
+        photos: Absolute paths of real photos that can be read.
+        size: (width, height) of the input in pixels.
+    """
+    if photos:
+        return photos[0]
+    from PIL import Image
+
+    from .opened import pattern
+
+    width, height = size or (224, 224)
+    file = folder / f"pattern-{width}x{height}.png"
+    if not file.exists():
+        Image.fromarray(pattern(height, width)).save(file)
+    return os.fspath(file)

@@ -25,6 +25,8 @@ class KeptFiles:
 
     def add(self, files: Iterable[str]) -> None:
         """Know one group more, the newest, and remove what is too old now; never the newest."""
+        if self._most is None and self._most_bytes is None:
+            return  # all are kept: to know their names would take ever more memory
         group = tuple(files)
         size = sum(map(_size, group))
         self._groups.append((group, size))

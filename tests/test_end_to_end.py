@@ -138,9 +138,10 @@ def test_benchmark(road: Path, tmp_path: Path) -> None:
     report = json.loads(output)
     assert report == json.loads(out.read_text())
     stored = json.loads((road / "run" / "metrics.json").read_text())["test"]
-    assert {row["format"] for row in report["rows"]} == {"tflite-fp32", "onnx-fp32"}
+    formats = {row["artifact"]["format"] for row in report["rows"]}
+    assert formats == {"tflite-fp32", "onnx-fp32"}
     for row in report["rows"]:
-        assert row["accuracy"] == stored["accuracy"]
+        assert row["accuracy"]["accuracy"] == stored["accuracy"]
 
 
 def test_second_time_needs_overwrite(road: Path) -> None:

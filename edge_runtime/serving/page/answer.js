@@ -31,6 +31,7 @@ export function show(answer, threshold, of) {
   text(byId("infer"), ms(answer.ms?.infer));
   text(byId("total"), ms(answer.ms?.total));
   text(byId("of"), of);
+  text(byId("scores-title"), answer.calibrated_score === null ? "Best classes" : "Best classes, scores before calibration");
   showScores(byId("scores"), answer.top);
 }
 

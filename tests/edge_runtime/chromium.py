@@ -238,3 +238,16 @@ class Page:
             if event["method"] == "Network.requestWillBeSent"
             and event.get("sessionId") == self._session
         }
+
+
+def check_accessibility(page: Page) -> None:
+    """No fault that axe-core calls serious."""
+    script = os.environ.get("EDGE_CLASSIFY_AXE")
+    if script is None:
+        return
+    page.evaluate(f"{Path(script).read_text(encoding='utf-8')};0")
+    found = page.evaluate(
+        "axe.run().then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))"
+        ".map((v) => v.id + ': ' + v.nodes.map((n) => n.failureSummary).join('; ')))"
+    )
+    assert found == []

@@ -17,12 +17,12 @@ export function showShort(card) {
     `${card.class_names.length} classes`,
     card.format,
     artifact ? size(artifact.bytes) : "",
-    typeof accuracy === "number" ? `${percent(accuracy)} right` : "",
+    typeof accuracy === "number" ? `accuracy ${percent(accuracy)}` : "",
   ].filter(Boolean).join(", "));
 }
 
 function facts(card) {
-  const artifact = used(card), parity = artifact?.parity, preprocess = card.preprocess;
+  const artifact = used(card), parity = artifact?.parity;
   const source = card.bundle?.source ?? {};
   const found = [
     ["Classes", card.class_names.length],
@@ -34,11 +34,11 @@ function facts(card) {
     ["Same answer as the full model", typeof parity?.agreement === "number" && percent(parity.agreement)],
     ["Largest difference of a score", typeof parity?.max_abs_diff === "number" && parity.max_abs_diff.toPrecision(2)],
     ["Unknown below", threshold(card) === null ? "never: no threshold" : percent(threshold(card))],
-    ["Looks at", `${preprocess.width} × ${preprocess.height} pixels (${preprocess.fit})`],
+    ["Looks at", `${card.input.width} × ${card.input.height} pixels (${card.preprocess.fit})`],
     ["Heat map", card.heatmap ? "yes" : card.no_heatmap ?? "no"],
   ];
   for (const [key, value] of [...Object.entries(card.about ?? {}), ...Object.entries(source)]) {
-    if (["string", "number"].includes(typeof value) && value !== "") {
+    if (["string", "number"].includes(typeof value) && value !== "" && !key.endsWith("sha256")) {
       found.push([(key[0].toUpperCase() + key.slice(1)).replaceAll("_", " "), value]);
     }
   }
@@ -67,7 +67,7 @@ function showFormats(card) {
 export function open(card) {
   text(byId("card-title"), card.name);
   byId("card-facts").replaceChildren(...facts(card).map(([name, value]) => element(
-    "div", {}, element("dt", { textContent: name }), element("dd", { textContent: String(value) }),
+    "div", { className: String(value).length > 40 ? "long" : "" }, element("dt", { textContent: name }), element("dd", { textContent: String(value) }),
   )));
   showFormats(card);
   const find = byId("find");

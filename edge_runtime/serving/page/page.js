@@ -10,6 +10,9 @@ import { impossible, Webcam } from "./webcam.js";
 /** How often a busy server is asked again, and the pixels of a smaller copy. */
 const PATIENCE = 5, SMALLER = 2048;
 
+/** Of the photo itself: asked again, the server says the same. */
+const FINAL = [401, 413, 415, 422];
+
 const photo = byId("photo"), video = byId("video"), canvas = byId("heat"), invite = byId("invite");
 let card = null, current = null, working = false, warm = false, again = null, drawing = 0, spoken = "", spokenAt = 0;
 
@@ -27,7 +30,7 @@ function complain(message, error = null, retry = null) {
   byId("token-form").hidden = error?.status !== 401;
   byId("smaller").hidden = !(error?.status === 413 && current && !current.note);
   again = retry;
-  byId("again").hidden = retry === null || error?.status === 401;
+  byId("again").hidden = retry === null || FINAL.includes(error?.status);
   if (error?.status === 401) byId("token").focus();
 }
 
@@ -83,8 +86,8 @@ function update(entry) {
   if (entry.answer) {
     answers.show(entry.answer, entry.threshold, of);
     showHeat(entry.answer.heatmap, entry.size?.width, entry.size?.height);
-    const stale = entry.asked !== JSON.stringify(wishes(false)) || (warm && !entry.answer.heatmap);
-    if (stale && !entry.error && entry.state === "done") queue(entry);
+    const stale = entry.asked !== JSON.stringify(wishes(false)) || (warm && !entry.warm);
+    if (stale && entry.state === "done") queue(entry);
   } else if (entry.error) {
     answers.showNone("No answer", of);
     complain(entry.error.message, entry.error, () => queue(entry));
@@ -122,11 +125,11 @@ async function work() {
     const entry = open.includes(current) ? current : open.at(-1);
     if (!entry) break;
     entry.state = "asking";
-    const asked = JSON.stringify(wishes(false)), threshold = cards.threshold(card);
+    const asked = JSON.stringify(wishes(false)), threshold = cards.threshold(card), heated = warm;
     if (!entry.answer) update(entry);
     try {
       entry.answer = await ask(entry);
-      Object.assign(entry, { asked, threshold, error: null });
+      Object.assign(entry, { asked, threshold, warm: heated, error: null });
       if (entry === current) {
         calm();
         say(answers.inWords(entry.answer));
@@ -149,7 +152,10 @@ async function take(files) {
   await Promise.all(made.slice(0, 1).map(async (entry) => { entry.size = await history.look(entry); }));
   show(made[0]);
   work();
-  for (const entry of made.slice(1)) entry.size = await history.look(entry);
+  for (const entry of made.slice(1)) {
+    entry.size = await history.look(entry);
+    if (entry === current && !webcam.on) show(entry);
+  }
 }
 
 // The webcam.

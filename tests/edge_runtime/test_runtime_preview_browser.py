@@ -273,6 +273,7 @@ def test_below_a_folder_of_a_proxy(browser: Browser) -> None:
         tell(preview, {"state": "open"})
         preview.give_on(lambda n: either(preview, n))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/camera/"
+        browser.send("Storage.clearCookies")  # of the tests before, for the same host
         page = browser.open(f"{url}?token={TOKEN}")
         page.wait(SEEN)
         assert page.evaluate("location.href") == url

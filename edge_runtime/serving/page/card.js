@@ -42,6 +42,8 @@ function facts(card) {
       found.push([(key[0].toUpperCase() + key.slice(1)).replaceAll("_", " "), value]);
     }
   }
+  const versions = Object.entries(card.bundle?.versions ?? {}).filter(([, version]) => typeof version === "string");
+  if (versions.length > 0) found.push(["Made with", versions.map((pair) => pair.join(" ")).join(", ")]);
   return found.filter(([, value]) => value !== undefined && value !== null && value !== false);
 }
 

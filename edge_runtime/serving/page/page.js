@@ -74,7 +74,7 @@ function show(entry) {
   video.hidden = true;
   invite.className = "note";
   invite.hidden = entry.size !== null;
-  text(invite, "This browser cannot show this kind of picture; the server may still know it.");
+  text(invite, "This browser cannot show this picture.");
   canvas.hidden = true;
   update(entry);
   history.show(current, show);
@@ -91,6 +91,7 @@ function update(entry) {
   } else if (entry.error) {
     answers.showNone("No answer", of);
     complain(entry.error.message, entry.error, () => queue(entry));
+    if (entry.asked !== JSON.stringify(wishes(false))) queue(entry); // another model may take it
   } else {
     answers.showNone(entry.state === "asking" ? "Asking the model" : "Waiting", of);
   }
@@ -129,7 +130,7 @@ async function work() {
     if (!entry.answer) update(entry);
     try {
       entry.answer = await ask(entry);
-      Object.assign(entry, { asked, threshold, warm: heated, error: null });
+      entry.error = null;
       if (entry === current) {
         calm();
         say(answers.inWords(entry.answer));
@@ -138,6 +139,7 @@ async function work() {
       entry.error = error;
       entry.answer = null;
     }
+    Object.assign(entry, { asked, threshold, warm: heated });
     if (entry.state === "asking") entry.state = "done";
     if (history.entries.includes(entry)) update(entry);
     history.show(current, show);
@@ -222,6 +224,7 @@ async function startWebcam() {
   try {
     await webcam.start(byId("camera").value);
   } catch (error) {
+    byId("camera").replaceChildren(); // that one may be gone for good
     showWebcam();
     idle();
     complain(error.message, null, startWebcam);

@@ -41,7 +41,7 @@ class Server:
         settings: ServeSettings | None = None,
         access: Access | None = None,
         tls: tuple[str, str] | None = None,
-        watch: bool = False,
+        watch: float | None = None,
     ) -> None:
         """Load the models and serve them.
 
@@ -51,7 +51,8 @@ class Server:
             settings: Limits.
             access: Who is let in.
             tls: Files of the certificate chain and of its key.
-            watch: Whether a model whose file changes is loaded anew.
+            watch: Seconds between looks at whether a model's file has changed, which loads it anew;
+                None for no looks.
 
         Raises:
             EdgeError: A model cannot be used, or the server did not start.

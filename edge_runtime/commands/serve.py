@@ -86,7 +86,7 @@ _ORIGIN = re.compile(r"https?://[^/\s?#@*,]+\Z")
 @click.option(
     "--max-queue",
     type=click.IntRange(1, 10000),
-    default=16,
+    default=8,
     show_default=True,
     help="Requests of a model that are answered or wait; one more gets 503.",
 )

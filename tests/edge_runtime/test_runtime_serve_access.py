@@ -253,3 +253,9 @@ def test_stop_finishes_what_is_in_flight(color_models: ColorModels) -> None:
                 assert data, found
                 found += data
         assert found.startswith(b"HTTP/1.1 200")
+
+
+def test_answers_do_not_wait_for_acknowledgements(color_models: ColorModels) -> None:
+    """asyncio sets TCP_NODELAY on sockets that are inherited from one whose protocol is named."""
+    with serving({"colors": color_models.tflite}) as running:
+        assert running.server._web._listener.proto == socket.IPPROTO_TCP

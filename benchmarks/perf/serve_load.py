@@ -87,7 +87,9 @@ class Load:
         cpu: Processor seconds of the clients.
     """
 
-    def __init__(self, port: int, photos: list[str], clients: int, seconds: float, count: int) -> None:
+    def __init__(
+        self, port: int, photos: list[str], clients: int, seconds: float, count: int
+    ) -> None:
         context = multiprocessing.get_context("fork")
         queue = context.Queue()
         until = time.time() + (seconds or 1e6)

@@ -259,3 +259,16 @@ def test_answers_do_not_wait_for_acknowledgements(color_models: ColorModels) -> 
     """asyncio sets TCP_NODELAY on sockets that are inherited from one whose protocol is named."""
     with serving({"colors": color_models.tflite}) as running:
         assert running.server._web._listener.proto == socket.IPPROTO_TCP
+
+
+def test_memory_is_given_back_when_idle(color_models: ColorModels) -> None:
+    with serving({"colors": color_models.tflite}) as running:
+        trimmed: list[int] = []
+        running.server._trim = lambda: trimmed.append(1)
+        running.server.tidy()
+        assert trimmed == []  # nothing was asked yet
+        running.classify(("a", picture()))
+        until(lambda: running.server.serving.metrics.in_flight == 0)
+        running.server.tidy()
+        running.server.tidy()
+        assert trimmed == [1]

@@ -144,7 +144,7 @@ class OnnxBackend(Backend):
     @property
     def input_name(self) -> str:
         """Name of the input tensor."""
-        return self._input
+        return str(self._input)
 
     @property
     def has_maps(self) -> bool:

@@ -33,6 +33,9 @@ _TOKEN_FILE = "--token-file"  # noqa: S105  # the option's name
 #: and several are decoded at once.
 _MEGAPIXELS = 50
 
+#: Seconds between looks at the files of models.
+_LOOK = 1.0
+
 #: An origin as browsers send it (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"https?://[^/\s?#@*,]+\Z")
 
@@ -83,7 +86,7 @@ _ORIGIN = re.compile(r"https?://[^/\s?#@*,]+\Z")
 @click.option(
     "--max-queue",
     type=click.IntRange(1, 10000),
-    default=16,
+    default=8,
     show_default=True,
     help="Requests of a model that are answered or wait; one more gets 503.",
 )
@@ -188,7 +191,7 @@ def serve(
             openers = {
                 name: (path, functools.partial(opener, path)) for name, path in paths.items()
             }
-            server = Server(openers, listener, limits, access, tls, watch)
+            server = Server(openers, listener, limits, access, tls, _LOOK if watch else None)
         except BaseException:
             listener.close()
             raise

@@ -2,7 +2,7 @@
 
 Every module but :mod:`.settings` and :mod:`.naming` needs the extra ``serve``.
 
-- :mod:`.service` runs it all: signals, reloading, the service manager;
+- :mod:`.service` runs it all with :mod:`.reloading` and :mod:`.trimming`: signals, new models, memory;
 - :mod:`.app` joins the routes with what guards them, :mod:`.problems` are its errors (RFC 9457);
 - :mod:`.served` is one model with its thread, :mod:`.worker` that thread, :mod:`.jobs` what waits
   for it;

@@ -167,7 +167,8 @@ async def _left(receive: Receive) -> None:
 
 def _sorted(parts: Sequence[Part]) -> tuple[list[tuple[str, memoryview]], list[tuple[str, str]]]:
     """Photos and wishes of a form."""
-    photos, fields = [], []
+    photos: list[tuple[str, memoryview]] = []
+    fields: list[tuple[str, str]] = []
     for part in parts:
         if part.name in _PHOTO_FIELDS:
             photos.append((part.filename or f"{_NAMELESS}-{len(photos) + 1}", part.content))

@@ -65,7 +65,8 @@ def parse(body: bytearray, boundary: str | None, max_photos: int) -> list[Part]:
     if boundary is None or not _BOUNDARY.match(boundary):
         raise _broken("its Content-Type has no boundary of 1 to 70 characters")
     delimiter = b"--" + boundary.encode()
-    view, parts, photos = memoryview(body), [], 0
+    view, photos = memoryview(body), 0
+    parts: list[Part] = []
     at = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter) + 2
     if at == 1:
         raise _broken("the boundary of its Content-Type is not in it")

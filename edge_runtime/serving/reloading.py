@@ -37,15 +37,14 @@ def stamp_of(path: str) -> Stamp:
 class Reloading:
     """Loads models anew, one at a time, on a thread of its own, when it is asked to."""
 
-    def __init__(self, models: Iterable[ServedModel], watch: bool, look: float = 1.0) -> None:
+    def __init__(self, models: Iterable[ServedModel], look: float | None) -> None:
         """Remember what the files are like now.
 
         Args:
             models: Those that are served.
-            watch: Whether a file that changes is a reason.
-            look: Seconds between looks.
+            look: Seconds between looks at whether a file has changed; None for no looks.
         """
-        self._models, self._watch, self._look = list(models), watch, look
+        self._models, self._look = list(models), look
         self._asked = threading.Event()
         self._ended = False
         self._known = {model.name: stamp_of(model.path) for model in self._models}
@@ -69,13 +68,13 @@ class Reloading:
 
     def _run(self) -> None:
         while True:
-            self._asked.wait(self._look if self._watch else None)
+            self._asked.wait(self._look)
             self._asked.clear()
             if self._ended:
                 return
             every, self._all = self._all, False
             for model in self._models:
-                if every or (self._watch and self._has_changed(model)):
+                if every or (self._look is not None and self._has_changed(model)):
                     self._known[model.name] = self._seen[model.name] = stamp_of(model.path)
                     reload(model)
 

@@ -17,6 +17,7 @@ from .app import Access, Serving
 from .reloading import Reloading
 from .served import Registry, ServedModel
 from .settings import ServeSettings
+from .trimming import trimmer
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -41,7 +42,7 @@ class Server:
         settings: ServeSettings | None = None,
         access: Access | None = None,
         tls: tuple[str, str] | None = None,
-        watch: bool = False,
+        watch: float | None = None,
     ) -> None:
         """Load the models and serve them.
 
@@ -51,7 +52,8 @@ class Server:
             settings: Limits.
             access: Who is let in.
             tls: Files of the certificate chain and of its key.
-            watch: Whether a model whose file changes is loaded anew.
+            watch: Seconds between looks at whether a model's file has changed, which loads it anew;
+                None for no looks.
 
         Raises:
             EdgeError: A model cannot be used, or the server did not start.
@@ -71,6 +73,7 @@ class Server:
         )
         self._web = WebServer(self.serving.app, listener, limits, self._stopping, "serve", tls)
         self._turned = time.monotonic()
+        self._trim, self._trimmed = trimmer(), 0
         self._web.start()
         self.reloading.start()
 
@@ -79,6 +82,13 @@ class Server:
         self._web.call(self._turn)
         late = time.monotonic() - self._turned > self.settings.timeout
         return not late and not any(model.is_stuck() for model in self.models)
+
+    def tidy(self) -> None:
+        """Give memory back to the system that requests took; only when none is answered."""
+        metrics = self.serving.metrics
+        if metrics.in_flight == 0 and metrics.requests != self._trimmed:
+            self._trimmed = metrics.requests
+            self._trim()
 
     def close(self) -> bool:
         """Take no more requests, finish those in flight within a bound, and end; whether all did."""
@@ -111,6 +121,7 @@ def run(make: Callable[[], Server], ready: Callable[[Server], None], signals: Si
     ready(server)
     try:
         while not ended.wait(_TICK):
+            server.tidy()
             if notifier is not None and server.is_well():
                 notifier.pulse()
     finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class ServeSettings:
     """Limits that hold before anything is decoded."""
 
-    max_queue: int = 16  #: requests of a model that are answered or wait for it; one more gets 503
+    max_queue: int = 8  #: requests of a model that are answered or wait for it; one more gets 503
     max_body: int = 20 << 20  #: bytes of a request's body
     max_photos: int = 16  #: photos in one request
     timeout: float = 30.0  #: seconds from a whole request to its answer, and for its body to arrive

@@ -177,7 +177,7 @@ def _wanted(head: dict[str, Any], outputs: tuple[str, ...]) -> tuple[Wanted, ...
         return tuple(Wanted(name, binary) for name in outputs)
     if not isinstance(asked, list) or len(asked) > len(outputs):
         raise Problem(422, f"outputs: expected a list of some of {', '.join(outputs)}.")
-    found = []
+    found: list[Wanted] = []
     for one in asked:
         name = one.get("name") if isinstance(one, dict) else None
         if name not in outputs:

@@ -11,10 +11,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 #: Seconds between looks at a connection.
 _LOOK = 1.0
 
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-type: text/plain\r\n"
-    b"content-length: 22\r\nconnection: close\r\n\r\nToo many connections.\n"
-)
+
+def _refusal(status: str, detail: str, headers: str = "") -> bytes:
+    """An answer in front of any application, as problem details (RFC 9457)."""
+    number, _, title = status.partition(" ")
+    body = f'{{"type":"about:blank","title":"{title}","status":{number},"detail":"{detail}"}}'
+    return (
+        f"HTTP/1.1 {status}\r\n{headers}content-type: application/problem+json\r\n"
+        "x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+_BUSY = _refusal("503 Service Unavailable", "Too many connections.", "retry-after: 5\r\n")
+_INVALID = _refusal("400 Bad Request", "This is no HTTP request that can be read.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,10 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
             if not self._began:  # the first bytes of a request: the time before was nobody's
                 self._began, self._moved = True, self.loop.time()
             super().data_received(data)
+
+        def send_400_response(self, msg: str) -> None:
+            self.transport.write(_INVALID)
+            self.transport.close()
 
         def on_response_complete(self) -> None:
             self._began, self._moved = False, self.loop.time()

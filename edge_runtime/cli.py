@@ -17,7 +17,7 @@ gc.set_threshold(50_000, 20, 20)
 
 
 #: A command is imported when it is asked for; one that reads photos does not load another's needs.
-_COMMANDS = ("image", "stream", "gradcam", "info", "doctor", "selftest", "undo")
+_COMMANDS = ("image", "stream", "gradcam", "info", "doctor", "selftest", "serve", "undo")
 
 
 @click.group(

@@ -12,8 +12,11 @@ import click
 import pytest
 
 from edge_runtime import __version__, errors
+from edge_runtime.commands.serve import _VARIABLE as TOKEN_VARIABLE
+from edge_runtime.commands.serve import serve
 from edge_runtime.commands.stream import stream
 from edge_runtime.commands.stream_options.source import VARIABLE
+from edge_runtime.serving.settings import ServeSettings
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -103,16 +106,65 @@ def test_service_may_do_little() -> None:
     assert found["Service.EnvironmentFile"] == ["/etc/edge-classify/edge-classify.env"]
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["edge-classify.service", "edge-classify-serve.service"])
+def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     # It looks the program up, which is not installed where the unit expects it.
-    text = UNIT.read_text(encoding="utf-8")
-    copy = tmp_path / UNIT.name
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    copy = tmp_path / name
     copy.write_text(text.replace("/opt/edge-classify/venv/bin/edge-classify", "/bin/true"))
     command = ["systemd-analyze", "verify", "--man=no", copy]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and UNIT.name not in done.stderr, done.stderr
+    assert done.returncode == 0 and name not in done.stderr, done.stderr
+
+
+def serve_unit() -> dict[str, str]:
+    """``Key`` to its last value."""
+    text = (DEPLOY / "edge-classify-serve.service").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+@pytest.mark.parametrize("options", ["", "--format tflite-int8 --threads 2 --max-queue 4"])
+def test_serve_command_line_is_taken(options: str) -> None:
+    """With the file as it is, and with the options that its comment offers."""
+    text = (DEPLOY / "edge-classify-serve.env").read_text(encoding="utf-8")
+    assert f"OPTIONS={options}" in text
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    variables = dict(line.split("=", 1) for line in lines) | {"OPTIONS": options}
+    words: list[str] = []
+    for word in serve_unit()["ExecStart"].split():
+        words += variables[word[1:]].split() if word.startswith("$") else [word]
+    assert words[1] == "serve"
+    context = serve.make_context("serve", words[2:])
+    assert context.params["models"] == ("/opt/edge-classify/bundle",)
+    assert context.params["host"] == "127.0.0.1" and context.params["token_file"] is None
+    assert TOKEN_VARIABLE in variables  # not where every user could read it
+    if options:
+        assert context.params["max_queue"] == 4
+
+
+def test_serve_service_is_hardened_and_says_how_it_is() -> None:
+    found = serve_unit()
+    assert found["Type"] == "notify" and found["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert found["RestartPreventExitStatus"] == "2 3 5" and found["User"] == "edge-classify"
+    for key in ("NoNewPrivileges", "PrivateDevices", "ProtectHome", "PrivateTmp"):
+        assert found[key] == "yes"
+    assert found["ProtectSystem"] == "strict" and found["CapabilityBoundingSet"] == ""
+    # What is in flight may be finished before systemd loses its patience.
+    assert int(found["TimeoutStopSec"]) > ServeSettings().stop + 5
+    # A connection is a file, and the server needs some for itself.
+    assert int(found["LimitNOFILE"]) > 2 * ServeSettings().connections
+
+
+def test_proxies_take_what_the_server_takes() -> None:
+    limit = ServeSettings().max_body >> 20
+    nginx = (DEPLOY / "edge-classify-serve.nginx").read_text(encoding="utf-8")
+    caddy = (DEPLOY / "edge-classify-serve.Caddyfile").read_text(encoding="utf-8")
+    assert f"client_max_body_size {limit}m;" in nginx and f"max_size {limit}MB" in caddy
+    for text in (nginx, caddy):
+        assert "127.0.0.1:8080" in text and text.count("{") == text.count("}")
 
 
 def test_camera_rule() -> None:

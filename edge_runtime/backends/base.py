@@ -159,6 +159,22 @@ class Backend(abc.ABC):
             "a full model, with gradients; a .tflite or .onnx file gives one without."
         )
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether the file itself has the heat maps of all classes as an output."""
+        return False
+
+    def run_with_maps(self, tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`run`, and the file's own output of heat maps; see :attr:`has_maps`.
+
+        Returns:
+            Scores float32 (n, classes), and maps float32 (n, h', w', classes), >= 0.
+
+        Raises:
+            ModelError: The file has no such output.
+        """
+        raise ModelError(f"{self.name}: the file has no output with heat maps.")
+
     def pooling(self) -> Callable[[np.ndarray], np.ndarray]:
         """Open the file once more, to compute the features in front of its head.
 

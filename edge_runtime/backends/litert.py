@@ -121,6 +121,19 @@ class LiteRtBackend(Backend):
 
         return pooled
 
+    def feature_map(self) -> str:
+        """Name of the tensor that heat maps are made of; found in the file, which is not run.
+
+        Raises:
+            ModelError: The graph does not end in pooling and a head that can be read.
+        """
+        from .tflite_graph import Graph
+        from .tflite_head import read_head
+
+        with open(self._where, "rb") as stream:
+            graph = Graph(stream.read(), self._where)
+        return graph.tensor(read_head(graph, self._where, self._named_heatmap()).features).name
+
     def running(self) -> dict[str, Any]:
         """See :meth:`Backend.running`."""
         where, delegate = placement(self._interpreter), self._loaded.delegate

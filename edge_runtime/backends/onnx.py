@@ -141,6 +141,26 @@ class OnnxBackend(Backend):
         wanted = chosen(scores, index)
         return scores, maps[0] if wanted is None else maps[0][..., wanted : wanted + 1]
 
+    @property
+    def input_name(self) -> str:
+        """Name of the input tensor."""
+        return str(self._input)
+
+    @property
+    def has_maps(self) -> bool:
+        """See :attr:`Backend.has_maps`."""
+        spec = self.heatmap
+        output = None if spec is None or spec.output is None else self._outputs.get(spec.output)
+        return output is not None and len(output.shape) == 4 and output.shape[3] == self.classes
+
+    def run_with_maps(self, tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Backend.run_with_maps`."""
+        spec = self.heatmap
+        if not self.has_maps or spec is None or spec.output is None:
+            return super().run_with_maps(tensor)
+        scores, maps = self._run([self._output, spec.output], tensor)
+        return scores.reshape(-1, self.classes), maps
+
     _tap: Any = None  # an OnnxTap
 
     def pooling(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -8,6 +8,11 @@ from pathlib import Path
 
 from starlette.responses import Response
 
+from .. import pages
+
+#: What all pages have: colours and buttons, score bars, the icon.
+_SHARED = Path(__file__).parent / "page"
+
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -55,3 +60,18 @@ def read_assets(folder: Path) -> dict[str, Asset]:
         for file in sorted(folder.iterdir())
         if file.suffix in _TYPES
     }
+
+
+def page_assets(folder: Path) -> dict[str, Asset]:
+    """The files of a page, and with them those that all pages share.
+
+    Args:
+        folder: Of the package, with ``index.html`` and ``page.css``.
+
+    Returns:
+        By their names; ``page.css`` holds what is common to all pages, too.
+    """
+    found = read_assets(_SHARED) | read_assets(folder)
+    del found["parts.css"]
+    style = pages.style(_SHARED / "parts.css").encode() + found["page.css"].body
+    return found | {"page.css": Asset(style, _TYPES[".css"])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import threading
@@ -37,6 +38,7 @@ class WebServer:
         limits: Limits | None = None,
         on_stop: Callable[[], None] | None = None,
         name: str = "web",
+        tls: tuple[str, str] | None = None,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -47,7 +49,9 @@ class WebServer:
             on_stop: Called on the server's thread when it is about to stop: ends the answers that
                 do not end by themselves.
             name: Of the thread.
+            tls: Files of the certificate chain and of its key, for HTTPS.
         """
+        self._tls = tls
         self._limits = limits or Limits()
         self._app, self._listener, self._on_stop = app, listener, on_stop
         self._ready = threading.Event()
@@ -116,10 +120,18 @@ class WebServer:
             server_header=False,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
+            ssl_certfile=None if self._tls is None else self._tls[0],
+            ssl_keyfile=None if self._tls is None else self._tls[1],
             h11_max_incomplete_event_size=self._limits.header_bytes,
         )
         self._server = _Server(config, self._ready, self._limits.grace_s, self._on_stop)
         self._loop = asyncio.get_running_loop()
+        if self._tls is not None:
+            # asyncio would wait a minute for a client that does not get on with its handshake.
+            create: Any = functools.partial(
+                self._loop.create_server, ssl_handshake_timeout=self._limits.request_s
+            )
+            self._loop.create_server = create  # type: ignore[method-assign]
         await self._server.serve(sockets=[self._listener])
 
 

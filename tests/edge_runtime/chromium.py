@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ def chromium() -> str:
 class Browser:
     """One headless browser with a profile of its own."""
 
-    def __init__(self, program: str, folder: Path) -> None:
-        """Start it."""
+    def __init__(self, program: str, folder: Path, extra: Sequence[str] = ()) -> None:
+        """Start it, with ``extra`` options."""
         reads, its_write = os.pipe()
         its_read, writes = os.pipe()
         # Out of the way of 3 and 4, which are the ones that the browser knows.
@@ -56,7 +56,7 @@ class Browser:
             "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={folder / 'profile'}",
         ]  # fmt: skip
         self._process = subprocess.Popen(
-            [program, *options, "about:blank"],
+            [program, *options, *extra, "about:blank"],
             preexec_fn=arrange,
             close_fds=False,
             start_new_session=True,
@@ -174,6 +174,12 @@ class Page:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
             )
 
+    def choose(self, element: str, *files: Path) -> None:
+        """Choose files in an ``<input type=file>``."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=f"#{element}")["nodeId"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
     def wait(self, condition: str | Callable[[], object], seconds: float = PATIENCE) -> None:
         """Until a JavaScript expression or a function says yes; it may fail before.
 
@@ -232,3 +238,16 @@ class Page:
             if event["method"] == "Network.requestWillBeSent"
             and event.get("sessionId") == self._session
         }
+
+
+def check_accessibility(page: Page) -> None:
+    """No fault that axe-core calls serious."""
+    script = os.environ.get("EDGE_CLASSIFY_AXE")
+    if script is None:
+        return
+    page.evaluate(f"{Path(script).read_text(encoding='utf-8')};0")
+    found = page.evaluate(
+        "axe.run().then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))"
+        ".map((v) => v.id + ': ' + v.nodes.map((n) => n.failureSummary).join('; ')))"
+    )
+    assert found == []

@@ -7,14 +7,13 @@ with which the page is checked for accessibility, too.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Browser, Page, chromium
+from chromium import Browser, Page, check_accessibility, chromium
 from preview_server import TOKEN, Running, plain, running, warm
 from stream_results import label_event, make_result
 
@@ -59,19 +58,6 @@ def pixel(page: Page, x: float, y: float) -> list[int]:
         " })()"
     )
     return found[:3]
-
-
-def check_accessibility(page: Page) -> None:
-    """No fault that axe-core calls serious."""
-    script = os.environ.get("EDGE_CLASSIFY_AXE")
-    if script is None:
-        return
-    page.evaluate(f"{Path(script).read_text(encoding='utf-8')};0")
-    found = page.evaluate(
-        "axe.run().then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))"
-        ".map((v) => v.id + ': ' + v.nodes.map((n) => n.failureSummary).join('; ')))"
-    )
-    assert found == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (360, 740)])
@@ -287,6 +273,7 @@ def test_below_a_folder_of_a_proxy(browser: Browser) -> None:
         tell(preview, {"state": "open"})
         preview.give_on(lambda n: either(preview, n))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/camera/"
+        browser.send("Storage.clearCookies")  # of the tests before, for the same host
         page = browser.open(f"{url}?token={TOKEN}")
         page.wait(SEEN)
         assert page.evaluate("location.href") == url

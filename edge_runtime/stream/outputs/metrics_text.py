@@ -49,17 +49,17 @@ def exposition(snapshot: Mapping[str, Any]) -> str:
     Args:
         snapshot: Of :meth:`Status.snapshot <edge_runtime.stream.status.Status.snapshot>`.
     """
-    text = _Text()
+    text = Text()
     _about(text, snapshot)
     _counts(text, snapshot)
     _outputs(text, snapshot)
     _answers(text, snapshot)
     _board(text, snapshot)
-    _process(text)
+    process(text)
     return text.text()
 
 
-class _Text:
+class Text:
     """Families of samples, each with its help and its type."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _Text:
         return "\n".join(self._lines) + "\n"
 
 
-def _about(text: _Text, status: Mapping[str, Any]) -> None:
+def _about(text: Text, status: Mapping[str, Any]) -> None:
     from ... import __version__
 
     labels = {"version": __version__, "model": status["model"], "source": status["source"]}
@@ -108,7 +108,7 @@ def _about(text: _Text, status: Mapping[str, Any]) -> None:
     text.gauge("last_result_age_seconds", "Time since the last answer.", status["last_result_s"])
 
 
-def _counts(text: _Text, status: Mapping[str, Any]) -> None:
+def _counts(text: Text, status: Mapping[str, Any]) -> None:
     for key, name, about in _COUNTERS:
         text.add(f"{name}_total", "counter", about, [("", {}, status.get(key, 0))])
     events = [
@@ -124,7 +124,7 @@ def _counts(text: _Text, status: Mapping[str, Any]) -> None:
             text.add(f"{name}_total", "counter", f"Count of {name}.", [("", {}, value)])
 
 
-def _outputs(text: _Text, status: Mapping[str, Any]) -> None:
+def _outputs(text: Text, status: Mapping[str, Any]) -> None:
     queues = status["output_queues"]
     names = sorted({*queues, *status["output_drops"], *status["output_failures"]})
     for key, name, about in (
@@ -137,7 +137,7 @@ def _outputs(text: _Text, status: Mapping[str, Any]) -> None:
     text.add("output_queue_length", "gauge", "Messages that wait for an output.", waiting)
 
 
-def _answers(text: _Text, status: Mapping[str, Any]) -> None:
+def _answers(text: Text, status: Mapping[str, Any]) -> None:
     for key, name, about in _HISTOGRAMS:
         found = status["histograms"].get(key)
         if found is not None:
@@ -160,7 +160,7 @@ def _histogram(found: Mapping[str, Any]) -> list[Sample]:
     return [*samples, ("_sum", {}, found["sum"] / 1000), ("_count", {}, found["count"])]
 
 
-def _board(text: _Text, status: Mapping[str, Any]) -> None:
+def _board(text: Text, status: Mapping[str, Any]) -> None:
     seen: Counter[str] = Counter()
     zones: list[Sample] = []
     for zone in status["temperature"]:
@@ -181,8 +181,8 @@ def _board(text: _Text, status: Mapping[str, Any]) -> None:
         text.add(f"{name}_reason", "gauge", "What it is.", reasons)
 
 
-def _process(text: _Text, root: Path = Path("/")) -> None:
-    """Names that Prometheus's own libraries use."""
+def process(text: Text, root: Path = Path("/")) -> None:
+    """What is known of this process, under names that Prometheus's own libraries use."""
     times = time.process_time()
     text.add("cpu_seconds_total", "counter", "Processor time.", [("", {}, times)], "process_")
     memory = _resident(root)

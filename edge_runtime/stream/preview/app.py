@@ -23,9 +23,8 @@ from typing import Annotated
 from fastapi import FastAPI, Header, Query
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ... import pages
 from ...web.asgi import App
-from ...web.assets import Asset, read_assets
+from ...web.assets import page_assets
 from ...web.guards import HostGuard, OriginGuard, TokenGuard
 from ...web.headers import SecurityHeaders
 from ...web.live import LiveResponse
@@ -60,9 +59,8 @@ def make_app(hub: Hub, token: Token | None, cookie: str, no_heatmap: Callable[[]
 
 def _routes(hub: Hub, no_heatmap: Callable[[], str]) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    assets = read_assets(_PAGE)
+    assets = page_assets(_PAGE)
     page = assets.pop("index.html")
-    assets["page.css"] = Asset(pages.style(_PAGE / "page.css").encode(), "text/css; charset=utf-8")
 
     async def why_no_heatmap() -> str:
         return await asyncio.get_running_loop().run_in_executor(None, no_heatmap)

@@ -1,4 +1,4 @@
-"use strict";
+import { byId, percent, showScores, text } from "./parts.js";
 
 // What the server calls an answer and a source, in words for people.
 const SOURCE = {
@@ -12,18 +12,12 @@ const SOURCE = {
 const WAITING = { none: "Waiting for the first answer", undecided: "Undecided", unknown: "unknown" };
 
 const viewer = Math.random().toString(36).slice(2);
-const byId = (id) => document.getElementById(id);
 const picture = byId("picture"), frame = byId("frame"), nothing = byId("nothing"), still = byId("still");
 
 let paused = false, heatmap = false;
 let facts = null, factsTimer = null, heard = 0;
 let pictureTimer = null, pictureSince = 0, pictureFlows = false, patience = 1000;
 let source = "opening", model = null;
-
-function text(element, value) {
-  // Screen readers speak again what is written again.
-  if (element.textContent !== value) element.textContent = value;
-}
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
@@ -32,8 +26,6 @@ function duration(seconds) {
   const clock = `${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
   return (days ? `${days} d ` : "") + (days || hours ? `${two(hours)}:${clock}` : clock);
 }
-
-const percent = (share) => `${(share * 100).toFixed(1)} %`;
 
 // The picture: a stream that the server sends and a browser does not open again by itself.
 
@@ -167,7 +159,7 @@ function showState(now) {
   link(kind, words, since + silent + again);
   text(byId("link-why"), now.source.reason ?? "");
   showLabel(now.label);
-  showScores(now.top);
+  showScores(byId("scores"), now.top);
   for (const place of document.querySelectorAll("[data-number]")) {
     const value = now.numbers[place.dataset.number];
     const digits = Number(place.dataset.digits ?? 0);
@@ -186,28 +178,6 @@ function showLabel(label) {
   const since = label.since ? `since ${new Date(label.since).toLocaleTimeString()}` : "";
   const score = label.score === null || label.state === "undecided" ? "" : percent(label.score);
   text(byId("label-more"), [score, since].filter(Boolean).join(", "));
-}
-
-function showScores(top) {
-  const list = byId("scores");
-  while (list.children.length > top.length) list.lastChild.remove();
-  top.forEach((entry, place) => {
-    let item = list.children[place];
-    if (!item) {
-      item = document.createElement("li");
-      for (const name of ["name", "share", "bar"]) {
-        const part = document.createElement("span");
-        part.className = name;
-        item.append(part);
-      }
-      item.lastChild.append(document.createElement("span"));
-      item.lastChild.setAttribute("aria-hidden", "true");
-      list.append(item);
-    }
-    text(item.children[0], entry.label);
-    text(item.children[1], percent(entry.score));
-    item.querySelector(".bar span").style.width = `${Math.min(100, Math.max(0, entry.score * 100))}%`;
-  });
 }
 
 function line(entry) {

@@ -1,0 +1,158 @@
+"""One model as it is served: its thread, who waits for it, and its exchange for a newer one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+from ..classifier import Classifier
+from .facts import Card, make_card
+from .jobs import Job, PhotoJob, TensorJob
+from .problems import Problem, busy
+from .settings import ServeSettings
+from .worker import Worker
+
+#: Photos of one request that are decoded or wait at once: others get their turn in between.
+WINDOW = 4
+
+
+class ServedModel:
+    """A model with a name.
+
+    Attributes:
+        name: In addresses.
+        path: Where it lies; told to nobody.
+        classifier: The one that new requests get.
+        loaded: When it was loaded, RFC 3339.
+        reloads: How often it was loaded anew, and how often that failed.
+        inside: Requests that are answered or wait.
+        worker: Its thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        open_again: Callable[[], Classifier],
+        settings: ServeSettings,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            name: In addresses.
+            path: Where it lies.
+            open_again: Opens it.
+            settings: Limits.
+
+        Raises:
+            EdgeError: It cannot be used.
+        """
+        self.name, self.path, self.open_again = name, path, open_again
+        self._settings = settings
+        self.reloads = {"ok": 0, "failed": 0}
+        self.inside = 0
+        self.use(open_again())
+        self.worker = Worker(name, settings.max_batch)
+
+    def use(self, classifier: Classifier) -> None:
+        """Give new requests another model; those under way keep the one that they began with."""
+        self._card: Card | None = None
+        self.classifier = classifier
+        self.loaded = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+    def card(self) -> Card:
+        """What is told of the model; takes its time once."""
+        classifier, card = self.classifier, self._card
+        if card is None:
+            card = make_card(self.name, self.path, classifier)
+            if classifier is self.classifier:
+                self._card = card
+        return card | {"loaded": self.loaded}
+
+    def check(self) -> None:
+        """Refuse a request, before anything of it is read, where too many wait already.
+
+        Raises:
+            Problem: 503.
+        """
+        if self.inside >= self._settings.max_queue:
+            raise busy(f"{self.inside} requests wait for {self.name} already (--max-queue).")
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the queue for one request."""
+        self.check()
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+    def is_stuck(self) -> bool:
+        """Whether its interpreter has not come back for longer than any request waits."""
+        since = self.worker.busy_since
+        return since is not None and time.monotonic() - since > self._settings.timeout
+
+    async def tensors(
+        self, pool: ThreadPoolExecutor, prepare: Callable[[Classifier], tuple[Any, bool]]
+    ) -> dict[str, Any]:
+        """Run tensors.
+
+        Args:
+            pool: Threads that prepare them.
+            prepare: Gives the tensor, and whether heat maps are wanted.
+        """
+        loop, classifier = asyncio.get_running_loop(), self.classifier
+        tensor, heatmap = await loop.run_in_executor(pool, prepare, classifier)
+        job = TensorJob(classifier, loop, tensor, heatmap)
+        self.worker.put(job)
+        return await _result(job)  # type: ignore[no-any-return]
+
+    async def photo(self, pool: ThreadPoolExecutor, job: PhotoJob) -> Any:
+        """The answer to one photo."""
+
+        def decode() -> None:
+            if job.gone:
+                return
+            try:
+                job.decode()
+            except BaseException as error:  # a thread of the pool tells nobody
+                job.loop.call_soon_threadsafe(job.finish, error)
+                return
+            self.worker.put(job)
+
+        pool.submit(decode)
+        return await _result(job)
+
+
+async def _result(job: Job) -> Any:
+    try:
+        return await job.future
+    finally:
+        job.gone = True
+
+
+class Registry:
+    """The models by their names; the first is the one that is meant where none is named."""
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        """Hold them."""
+        self.models = {model.name: model for model in models}
+
+    def get(self, name: str | None) -> ServedModel:
+        """A model.
+
+        Raises:
+            Problem: 404 for a name that is not known.
+        """
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            known = ", ".join(self.models)
+            raise Problem(404, f"There is no model {name[:60]!r}. There are: {known}.")
+        return self.models[name]

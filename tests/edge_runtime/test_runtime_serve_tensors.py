@@ -1,0 +1,179 @@
+"""The Open Inference Protocol v2: JSON and binary tensors, checked before they are run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from color_model import SIDE, ColorModels
+from serve_parts import Running, picture, serving
+
+from edge_runtime import Classifier
+
+SHAPE = [1, SIDE, SIDE, 3]
+
+
+@pytest.fixture(scope="module")
+def server(color_models: ColorModels) -> Iterator[Running]:
+    """float32, uint8, and an ONNX file with heat maps."""
+    paths = {
+        "colors": color_models.bundle,
+        "small": color_models.tflite_int8,
+        "maps": color_models.onnx,
+    }
+    with serving(paths) as running:
+        yield running
+
+
+def tensor_of(classifier: Classifier) -> np.ndarray:
+    return classifier.backend.prepare(classifier.pixels(picture((200, 30, 60))))
+
+
+def request(name: str, tensor: np.ndarray, datatype: str = "FP32", **more: Any) -> dict[str, Any]:
+    one = {"name": name, "datatype": datatype, "shape": list(tensor.shape)}
+    return {"inputs": [one | {"data": tensor.ravel().tolist()}], **more}
+
+
+@pytest.mark.parametrize(("name", "datatype"), [("colors", "FP32"), ("small", "UINT8")])
+def test_json_gives_the_scores_of_the_photo(
+    server: Running, color_models: ColorModels, name: str, datatype: str
+) -> None:
+    path = color_models.bundle if name == "colors" else color_models.tflite_int8
+    with Classifier.open(path) as classifier:
+        tensor, expected = tensor_of(classifier), classifier.scores(picture((200, 30, 60)))
+    body = request("image", tensor, datatype, id="one")
+    for version in ("", "/versions/1"):
+        answer = server.http.post(f"/v2/models/{name}{version}/infer", json=body).json()
+        assert (answer["model_name"], answer["model_version"], answer["id"]) == (name, "1", "one")
+        (output,) = answer["outputs"]
+        assert (output["name"], output["datatype"]) == ("probabilities", "FP32")
+        assert output["shape"] == [1, 3]
+        np.testing.assert_array_equal(np.float32(output["data"]), expected)
+    nested = body | {"inputs": [body["inputs"][0] | {"data": tensor.tolist()}]}
+    again = server.http.post(f"/v2/models/{name}/infer", json=nested).json()
+    assert again["outputs"] == answer["outputs"]
+
+
+def binary(body: dict[str, Any], tail: bytes) -> tuple[bytes, dict[str, str]]:
+    head = json.dumps(body).encode()
+    return head + tail, {"inference-header-content-length": str(len(head))}
+
+
+def test_binary_tensors_both_ways(server: Running, color_models: ColorModels) -> None:
+    with Classifier.open(color_models.bundle) as classifier:
+        one = tensor_of(classifier)
+        expected = classifier.scores(picture((200, 30, 60)))
+    tensor = np.concatenate([one, one, one])  # more than a run takes is several runs
+    given = {"name": "image", "datatype": "FP32", "shape": list(tensor.shape)}
+    given["parameters"] = {"binary_data_size": tensor.nbytes}  # type: ignore[assignment]
+    body = {"inputs": [given], "parameters": {"binary_data_output": True}}
+    content, headers = binary(body, tensor.tobytes())
+    answer = server.http.post("/v2/models/colors/infer", content=content, headers=headers)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    split = int(answer.headers["inference-header-content-length"])
+    (output,) = json.loads(answer.content[:split])["outputs"]
+    assert output["parameters"]["binary_data_size"] == 3 * 3 * 4 and "data" not in output
+    scores = np.frombuffer(answer.content[split:], "<f4").reshape(output["shape"])
+    np.testing.assert_allclose(scores, [expected] * 3, atol=1e-7)
+
+
+def test_classification_extension(server: Running, color_models: ColorModels) -> None:
+    with Classifier.open(color_models.bundle) as classifier:
+        tensor = tensor_of(classifier)
+    wanted = {"name": "probabilities", "parameters": {"classification": 2}}
+    body = request("image", tensor, outputs=[wanted])
+    (output,) = server.http.post("/v2/models/colors/infer", json=body).json()["outputs"]
+    assert (output["datatype"], output["shape"]) == ("BYTES", [1, 2])
+    assert [text.split(":")[1:] for text in output["data"]] == [["0", "red"], ["2", "blue"]]
+
+
+def test_heat_maps_where_the_file_has_them(server: Running, color_models: ColorModels) -> None:
+    """The colour model's map of a class is the colour itself."""
+    metadata = server.http.get("/v2/models/maps").json()
+    with Classifier.open(color_models.onnx) as classifier:
+        has_maps, name = classifier.backend.has_maps, classifier.backend.input_name
+        tensor = tensor_of(classifier)
+    assert [output["name"] for output in metadata["outputs"]] == (
+        ["probabilities", "heatmap"] if has_maps else ["probabilities"]
+    )
+    assert metadata["inputs"][0]["name"] == name
+    body = request(name, tensor)
+    outputs = server.http.post("/v2/models/maps/infer", json=body).json()["outputs"]
+    assert len(outputs) == len(metadata["outputs"])
+    if has_maps:
+        maps = np.array(outputs[1]["data"]).reshape(outputs[1]["shape"])
+        np.testing.assert_array_less(-1e-6, maps)
+
+
+def change(**more: Any) -> dict[str, Any]:
+    given = {"name": "image", "datatype": "FP32", "shape": SHAPE, "data": [0.0] * SIDE * SIDE * 3}
+    return {"inputs": [given | more]}
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({}, "inputs"),
+        ({"inputs": []}, "inputs"),
+        ({"inputs": [1]}, "inputs"),
+        (change(name="other"), "image"),
+        (change(datatype="UINT8"), "FP32"),
+        (change(datatype=["FP32"]), "FP32"),
+        (change(shape=[1, 3, SIDE, SIDE]), "shape"),
+        (change(shape=[0, SIDE, SIDE, 3]), "shape"),
+        (change(shape=[10**30, SIDE, SIDE, 3]), "shape"),
+        (change(shape=[True, SIDE, SIDE, 3]), "shape"),
+        (change(shape=None), "shape"),
+        (change(data=[0.0]), "numbers"),
+        (change(data=None), "data"),
+        (change(data=["x"] * SIDE * SIDE * 3), "numbers"),
+        (change(data=[[1], [1, 2]]), "data"),
+        (change(data=[1e300] * SIDE * SIDE * 3), "finite"),
+        (change(parameters={"binary_data_size": 4}), "data"),
+        (change(parameters=[]), "parameters"),
+        (change() | {"outputs": [{"name": "nothing"}]}, "outputs"),
+        (change() | {"outputs": [{"name": "probabilities"}] * 2}, "outputs"),
+        (change() | {"id": 5}, "id"),
+        (change() | {"parameters": {"binary_data_output": "yes"}}, "binary_data_output"),
+    ],
+)
+def test_tensors_that_do_not_fit(server: Running, body: dict[str, Any], word: str) -> None:
+    answer = server.http.post("/v2/models/colors/infer", json=body)
+    assert answer.status_code == 422, answer.text
+    assert word in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nothing", b"[" * 100_000, b'{"inputs": [NaN]}', b"\xff", b'{"a": Infinity}']
+)
+def test_what_is_no_json(server: Running, content: bytes) -> None:
+    answer = server.http.post("/v2/models/colors/infer", content=content)
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_binary_lengths_that_lie(server: Running) -> None:
+    given: dict[str, Any] = {"name": "image", "datatype": "FP32", "shape": SHAPE}
+    for size, tail in ((SIDE * SIDE * 12, b"abc"), (3, b"abc"), (-1, b""), ("x", b"")):
+        body = {"inputs": [given | {"parameters": {"binary_data_size": size}}]}
+        content, headers = binary(body, tail)
+        answer = server.http.post("/v2/models/colors/infer", content=content, headers=headers)
+        assert answer.status_code == 422 and "binary_data_size" in answer.json()["detail"]
+    for length in ("-1", "x", "999999"):
+        headers = {"inference-header-content-length": length}
+        answer = server.http.post("/v2/models/colors/infer", content=b"{}", headers=headers)
+        assert answer.status_code == 400
+
+
+def test_health_and_metadata(server: Running) -> None:
+    assert server.http.get("/v2/health/live").json() == {"live": True}
+    assert server.http.get("/v2/health/ready").json() == {"ready": True}
+    assert "binary_tensor_data" in server.http.get("/v2").json()["extensions"]
+    assert server.http.get("/v2/models/small/versions/1/ready").json()["ready"] is True
+    assert server.http.get("/v2/models/small/versions/2").status_code == 404
+    assert server.http.get("/v2/models/nobody/ready").status_code == 404
+    takes = server.http.get("/v2/models/small").json()["inputs"]
+    assert takes == [{"name": "image", "datatype": "UINT8", "shape": [-1, SIDE, SIDE, 3]}]

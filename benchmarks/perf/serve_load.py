@@ -115,7 +115,7 @@ class Load:
     def rate(self) -> float:
         """Photos a second, with the clients' own time deducted."""
         cores = len(os.sched_getaffinity(0))
-        return len(self.accepted) / max(self.wall - self.cpu / cores, 1e-9)
+        return len(self.accepted) / float(max(self.wall - self.cpu / cores, 1e-9))
 
 
 def _image_rate(model: str, photos: list[str]) -> float:

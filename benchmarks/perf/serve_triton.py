@@ -19,7 +19,11 @@ import click
 import numpy as np
 
 from benchmarks.perf.common import (
-    EXIT_CHECK_FAILED, json_lines, print_machine, shared_option, test_photos,
+    EXIT_CHECK_FAILED,
+    json_lines,
+    print_machine,
+    shared_option,
+    test_photos,
 )  # fmt: skip
 from benchmarks.perf.serve_process import serving
 from edge_runtime import Classifier

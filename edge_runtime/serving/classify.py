@@ -66,7 +66,7 @@ class Classify:
         query = request.query_params.multi_items()
         query = [(name, value) for name, value in query if name != "token"]
         wishes = read_wishes(query)
-        self._registry.get(wishes.model).check()
+        await self._registry.get(wishes.model).check()
         check_head(request.scope, self._settings.max_body)
         with self._budget.share() as share:
             body = await read_body(request.receive, self._settings.max_body, share)

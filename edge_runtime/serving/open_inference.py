@@ -84,7 +84,7 @@ class OpenInference:
                 "application/octet-stream with Inference-Header-Content-Length.",
             )
         length = _header_length(request)
-        model.check()
+        await model.check()
         check_head(request.scope, self._settings.max_body)
         with self._budget.share() as share:
             body = await read_body(request.receive, self._settings.max_body, share)

@@ -20,6 +20,9 @@ from .worker import Worker
 #: Photos of one request that are decoded or wait at once: others get their turn in between.
 WINDOW = 4
 
+#: Seconds that a refusal takes.
+REFUSAL = 0.2
+
 
 class ServedModel:
     """A model with a name.
@@ -74,19 +77,29 @@ class ServedModel:
                 self._card = card
         return card | {"loaded": self.loaded}
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Refuse a request, before anything of it is read, where too many wait already.
+
+        Not at once: a client that asks again without a pause, in spite of ``Retry-After``, would
+        have the server spend its time on refusals.
 
         Raises:
             Problem: 503.
         """
+        try:
+            self._refuse_if_full()
+        except Problem:
+            await asyncio.sleep(REFUSAL)
+            raise
+
+    def _refuse_if_full(self) -> None:
         if self.inside >= self._settings.max_queue:
             raise busy(f"{self.inside} requests wait for {self.name} already (--max-queue).")
 
     @contextmanager
     def place(self) -> Iterator[None]:
         """A place in the queue for one request."""
-        self.check()
+        self._refuse_if_full()
         self.inside += 1
         try:
             yield

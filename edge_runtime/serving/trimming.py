@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Callable
 
 
@@ -13,11 +12,9 @@ def trimmer() -> Callable[[], object]:
     Pillow's blocks of 16 MB come from the heap, where a decoded photo of 50 megapixels would leave
     200 MB behind for good.
     """
-    if sys.platform == "linux":
-        try:
-            trim = ctypes.CDLL(None).malloc_trim
-        except (OSError, AttributeError):  # musl has none
-            return lambda: None
-        trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
-        return lambda: trim(0)
-    return lambda: None
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # musl, macOS, Windows
+        return lambda: None
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    return lambda: trim(0)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Browser, Page, check_accessibility, chromium
+from devtools import Browser, Page, check_accessibility, chromium
 from preview_server import TOKEN, Running, plain, running, warm
 from stream_results import label_event, make_result
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 import pytest
-from chromium import PATIENCE, Browser, Page, check_accessibility, chromium
 from color_model import ColorModels
+from devtools import PATIENCE, Browser, Page, check_accessibility, chromium
 from PIL import Image
 
 from edge_runtime import Classifier

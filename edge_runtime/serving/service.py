@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -27,6 +28,9 @@ _log = logging.getLogger("edge_runtime")
 
 #: Seconds between looks at whether all is well.
 _TICK = 1.0
+
+#: Of gc.set_threshold: Python's own.
+_COLLECT = (700, 10, 10)
 
 #: Seconds for the thread of a model, or of the server, to end after all requests have.
 _PATIENCE = 5.0
@@ -117,6 +121,11 @@ def run(make: Callable[[], Server], ready: Callable[[Server], None], signals: Si
     server = make()
     signals.stop = lambda _: ended.set()
     signals.reload = server.reloading.ask
+    # A photo that cannot be read is in a cycle with its error's traceback. The command line collects
+    # seldom, for a short start; what the start has made is left out of every collection from now on.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
     notifier = Notifier.from_environment(cast("Status", _Brief(server)))
     ready(server)
     try:

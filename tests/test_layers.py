@@ -42,6 +42,7 @@ RESIZERS = {"resize", "resize_with_pad", "smart_resize", "thumbnail", "resize_wi
 ONLY_HERE = {
     "edge_runtime/preprocess.py",
     "edge_runtime/heatmap.py",  # enlarges maps and pictures for people to look at
+    "edge_runtime/serving/heat.py",  # likewise
     "edge_runtime/stream/preview/pictures.py",  # makes frames smaller for people to look at
     "trainer/data/digits.py",  # writes 8x8 digits at a size that people can look at
 }

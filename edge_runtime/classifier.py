@@ -24,9 +24,9 @@ from .errors import ModelError, UsageError
 from .manifest import ModelInfo
 from .meanwhile import FirstPhoto
 from .opening import open_model
-from .pipeline import Decoded, classify_in_order, decode, infer, run_size
+from .pipeline import Decoded, Inferred, classify_in_order, decode, infer, run_size
 from .postprocess import probabilities, top_k
-from .prediction import Prediction, predict
+from .prediction import Prediction
 from .records import replace
 
 if TYPE_CHECKING:
@@ -325,15 +325,19 @@ class Classifier:
             explain: Whether answers carry their ``explanation``.
             keep: Whether answers carry the ``scores`` of all classes.
         """
+        return self.infer(group, explain).answers(k, keep)
+
+    def infer(self, group: list[Decoded], explain: bool = False) -> Inferred:
+        """What :meth:`answer` begins with: the run of the network alone.
+
+        Args:
+            group: What :meth:`decode` gave, with the same ``explain``.
+            explain: Whether answers shall carry their ``explanation``.
+        """
         with self._interpreter:
             backend, info = self.backend, self.info
             start = time.perf_counter()
             raws = infer(group, backend, explain)
             seconds = time.perf_counter() - start
         share = seconds / max(sum(raw is not None for raw in raws), 1)
-        return [
-            Prediction(decoded.path, error=str(decoded.error))
-            if raw is None
-            else predict(decoded.path, *raw, info, backend.step, k, decoded.seconds, share, keep)
-            for decoded, raw in zip(group, raws, strict=True)
-        ]
+        return Inferred(group, raws, info, backend.step, share)

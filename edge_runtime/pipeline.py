@@ -17,9 +17,11 @@ from .backends.base import BEST, Backend, default_threads
 from .errors import ImageError, UsageError
 from .manifest import PreprocessSpec
 from .meanwhile import FirstPhoto, Pixels
-from .prediction import Prediction
+from .prediction import Prediction, predict
+from .records import dataclass
 
 if TYPE_CHECKING:
+    from .manifest import ModelInfo
     from .preprocess import Photo, Roi
 
 #: Photos that are decoded ahead beside those that the threads work on: enough that one which takes
@@ -41,6 +43,41 @@ class Decoded(NamedTuple):
     seconds: float  #: from the photo to ``tensor``
     error: ImageError | None = None
     reading: float = 0.0  #: of ``seconds``, until the photo was decoded and upright
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the network gave for photos, and what answers are made of it with.
+
+    Attributes:
+        group: The photos.
+        raws: As :func:`infer` gives them.
+        info: What the scores mean.
+        step: Distance of two neighbouring scores where the output is quantised, else 0.
+        share: Seconds that a photo took.
+    """
+
+    group: list[Decoded]
+    raws: list[Raw | None]
+    info: ModelInfo
+    step: float
+    share: float
+
+    def answers(self, k: int, keep: bool = False) -> list[Prediction]:
+        """One for each photo; on any thread.
+
+        Args:
+            k: How many of the best classes ``top`` lists.
+            keep: Whether answers carry the ``scores`` of all classes.
+        """
+        return [
+            Prediction(decoded.path, error=str(decoded.error))
+            if raw is None
+            else predict(
+                decoded.path, *raw, self.info, self.step, k, decoded.seconds, self.share, keep
+            )
+            for decoded, raw in zip(self.group, self.raws, strict=True)
+        ]
 
 
 def decode(

@@ -114,15 +114,15 @@ def naive(url: str, seconds: float, work: float) -> Run:
 def ours(model: str, url: str, seconds: float, work: float) -> Run:
     """Classify with the toolkit's own loop, inference slowed to so many seconds."""
     with Classifier.open(model) as classifier:
-        answer = classifier.answer
+        infer = classifier.infer
 
         def slowly(*arguments: Any, **options: Any) -> Any:
             begun = time.monotonic()
-            found = answer(*arguments, **options)
+            found = infer(*arguments, **options)
             time.sleep(max(begun + work - time.monotonic(), 0))
             return found
 
-        classifier.answer = slowly  # type: ignore[method-assign]
+        classifier.infer = slowly  # type: ignore[method-assign]
         run = Run()
         for result in classify_frames(classifier, url):
             frame, ms = result.frame, result.prediction.ms or {}

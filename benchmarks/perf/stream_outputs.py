@@ -145,7 +145,7 @@ def _run(model: str, seconds: float, fps: float, wanted: dict[str, Any]) -> None
     settings = LoopSettings(duration=seconds)
     told = list(outlets)  # the loop's own list: emptied and filled again while it runs
     source_settings = SourceSettings(size=_SIZE, fps=fps)
-    loop = Loop(classifier, source, source_settings, settings, steady, told, status)
+    loop = Loop(classifier, source, source_settings, settings, steady, told, status, ahead=True)
     counts: Counter[bool] = Counter()
     spent = {True: 0.0, False: 0.0}
     begun, worked, number = time.monotonic(), time.thread_time(), 0

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from edge_runtime.sources import SourceSettings, parse_source
 from edge_runtime.stream import Loop, LoopSettings
 from edge_runtime.stream.outputs.base import Outlet, Output, close_all
 from edge_runtime.stream.results import FrameResult
+from edge_runtime.stream.service import SWITCH_INTERVAL
 from edge_runtime.stream.status import Status
 from edge_runtime.stream.steady import Smoothing, SteadyLabel
 
@@ -92,6 +94,7 @@ def streamed(
         steady,
         outlets,
         status,
+        ahead=classifier.backend.any_thread,
     )
     done, start, cpu, own = 0, 0.0, 0.0, 0.0
     for _ in loop.run():
@@ -132,6 +135,7 @@ def main(
 ) -> None:
     """Compare the loop with the interpreter alone."""
     print_machine()
+    sys.setswitchinterval(SWITCH_INTERVAL)  # as the command does
     sources = ["test:", video or str(shared / "video" / "bottle-detection.mp4")]
     slow = False
     with Classifier.open(model, fmt, threads) as classifier:

@@ -30,6 +30,7 @@ class Backend(abc.ABC):
         classes: Number of scores that it gives.
         step: Distance of two neighbouring scores where the output is quantised, else 0.
         batch: Photos that one run takes; None for any number.
+        any_thread: Whether another thread than the one that loaded it may run it, one at a time.
         embedded: What the model file says about itself, None if it says nothing.
     """
 
@@ -39,6 +40,7 @@ class Backend(abc.ABC):
     classes: int
     step: float = 0.0
     batch: int | None = 1
+    any_thread: bool = True
     embedded: ModelInfo | None = None
 
     _feeding: Feeding

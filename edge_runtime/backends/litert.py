@@ -69,6 +69,7 @@ class LiteRtBackend(Backend):
         scale, zero_point = outputs[0]["quantization"]
         self._scale, self._zero_point = np.float32(scale), zero_point
         self.step = float(scale)
+        self.any_thread = self._loaded.delegate.kind in ("default", "none", "xnnpack")
         self._shape = shape
         self._tap: Tap | None = None
         self.feed(usual_spec(self.input))

@@ -1,17 +1,17 @@
-"""From a frame to its answer: prepared on the feed's thread, inferred on the loop's."""
+"""From a frame to its answer: prepared on the feed's thread, inferred, and told on the loop's."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..backends.base import Backend
 from ..classifier import Classifier
 from ..errors import EdgeError, ModelError, first_line, system_failure
-from ..pipeline import Decoded
+from ..pipeline import Decoded, Inferred
 from ..prediction import Prediction
 from ..preprocess import Roi
 from ..sources.base import BadFrame, Frame
@@ -19,6 +19,7 @@ from .results import FrameResult
 from .status import Status
 
 if TYPE_CHECKING:
+    from ..manifest import ModelInfo
     from .feed import Prepared
 
 _log = logging.getLogger("edge_runtime")
@@ -37,6 +38,25 @@ class Tensor(Decoded):
 
     backend: Backend | None = None
     explains: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an inference gave for a frame, before it is made an answer.
+
+    Attributes:
+        prepared: The frame as the feed gave it.
+        tensor: What the network saw.
+        age_ms: The frame's age in milliseconds when inference started.
+        found: The scores, or why there are none.
+        info: The model's description.
+    """
+
+    prepared: Prepared
+    tensor: Decoded
+    age_ms: float
+    found: Inferred | Exception
+    info: ModelInfo
 
 
 class Answering:
@@ -91,31 +111,49 @@ class Answering:
         tensor.backend, tensor.explains = backend, explains
         return tensor
 
-    def answer(self, prepared: Prepared) -> FrameResult:
-        """Infer.
-
-        Returns:
-            The answer; with its ``error`` where the inference failed.
+    def infer(self, prepared: Prepared) -> Outcome:
+        """Run the network; on one thread at a time, whichever.
 
         Raises:
-            BadFrame: It had to be prepared anew, and is damaged.
-            ModelError: The inference failed too often in a row.
+            BadFrame: The frame had to be prepared anew, and is damaged.
         """
         frame, tensor = prepared.frame, prepared.decoded
         if not self._fits(tensor):
             tensor = self.prepare(frame)
         explain = isinstance(tensor, Tensor) and tensor.explains
         age_ms = (time.monotonic() - frame.captured) * 1000
+        info = self._classifier.info
         try:
-            prediction = self._classifier.answer([tensor], self._k, explain, self._keep)[0]
+            found = self._classifier.infer([tensor], explain)
+            return Outcome(prepared, tensor, age_ms, found, found.info)
         except Exception as error:
             if explain and isinstance(error, ModelError):
-                return self._without_map(prepared, error)
-            return FrameResult(self._failure(error, frame), frame, age_ms)
+                self._mapless = self._classifier.backend
+                _log.warning("no heat maps: %s", error)
+                return self.infer(prepared)
+            return Outcome(prepared, tensor, age_ms, error, info)
+
+    def answer(self, outcome: Outcome) -> FrameResult:
+        """Make an answer of what an inference gave; on the loop's thread.
+
+        What a model gave that was replaced since is inferred anew.
+
+        Returns:
+            The answer; with its ``error`` where the inference failed.
+
+        Raises:
+            BadFrame: The frame had to be prepared anew, and is damaged.
+            ModelError: The inference failed too often in a row.
+        """
+        if outcome.info is not self._classifier.info:
+            outcome = self.infer(outcome.prepared)
+        frame, found = outcome.prepared.frame, outcome.found
+        if isinstance(found, Exception):
+            return FrameResult(self._failure(found, frame), frame, outcome.age_ms)
         self._failed = 0
-        spec = self._classifier.info.preprocess
-        timed = _timed(prediction, frame, tensor)
-        return FrameResult(timed, frame, age_ms, spec=spec, roi=self._roi)
+        prediction = _timed(found.answers(self._k, self._keep)[0], frame, outcome.tensor)
+        spec = found.info.preprocess
+        return FrameResult(prediction, frame, outcome.age_ms, spec=spec, roi=self._roi)
 
     def _explains(self) -> bool:
         return self._wants_maps() and self._classifier.backend is not self._mapless
@@ -126,11 +164,6 @@ class Answering:
             and tensor.backend is self._classifier.backend
             and tensor.explains == self._explains()
         )
-
-    def _without_map(self, prepared: Prepared, error: ModelError) -> FrameResult:
-        self._mapless = self._classifier.backend
-        _log.warning("no heat maps: %s", error)
-        return self.answer(prepared)
 
     def _failure(self, error: Exception, frame: Frame) -> Prediction:
         self._failed += 1

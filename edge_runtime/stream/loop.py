@@ -13,6 +13,7 @@ from ..preprocess import Roi
 from ..sources.base import BadFrame, Source, SourceSettings
 from .answering import Answering
 from .feed import Feed
+from .inferring import Ahead, Inferring, Inline
 from .outputs.base import Outlet, StopStream
 from .results import Event, FrameResult
 from .status import Status
@@ -63,6 +64,7 @@ class Loop:
         status: Status,
         reloader: Reloader | None = None,
         pulse: Callable[[], None] | None = None,
+        ahead: bool = False,
     ) -> None:
         """Join the parts; nothing runs yet.
 
@@ -75,12 +77,16 @@ class Loop:
             outlets: Who is told; the caller closes them.
             status: Where everything is counted.
             reloader: Opens the model anew when it is asked to; None for never.
-            pulse: Called each time the loop turns, a few times a second at least.
+            pulse: Called each time the loop turns, a few times a second at least, but not while it
+                waits for an inference.
+            ahead: Whether a thread infers the next frame while this one's result is told and taken;
+                for a caller that comes back at once.
         """
         self._classifier, self._source, self._source_settings = classifier, source, source_settings
         self._settings, self._steady = settings, steady
         self._outlets, self.status = outlets, status
         self._reloader, self._pulse = reloader, pulse
+        self._inferring = Ahead if ahead else Inline
         self._answering = Answering(
             classifier,
             source.name,
@@ -138,7 +144,7 @@ class Loop:
     def _turn(self) -> Generator[FrameResult, None, str]:
         settings, count = self._settings, 0
         end = float("inf") if settings.duration is None else time.monotonic() + settings.duration
-        with Feed(
+        feed = Feed(
             self._source,
             self._source_settings,
             self._answering.prepare,
@@ -146,36 +152,38 @@ class Loop:
             self.tell,
             settings.every,
             settings.max_fps,
-        ) as feed:
+        )
+        with self._inferring(feed, self._answering.infer) as inferring:
             while self._stopping is None:
                 left = end - time.monotonic()
                 if left <= 0:
                     return "duration"
-                result = self._next(feed, min(left, _WAIT))
+                result = self._next(inferring, min(left, _WAIT))
                 if result is not None:
                     count += 1
                     yield result
                     if count == settings.max_frames:
                         return "max_frames"
-                elif feed.ended:
+                elif inferring.ended:
                     return "ended"
                 self._raise_failures()
                 self._reload()
-                if self._pulse is not None:
+                if self._pulse is not None and (result is not None or not inferring.busy):
                     self._pulse()
         return self._stopping
 
-    def _next(self, feed: Feed, wait: float) -> FrameResult | None:
+    def _next(self, inferring: Inferring, wait: float) -> FrameResult | None:
         """The answer to the next frame; None if there is none yet, or it is damaged."""
-        prepared = feed.next(wait)
-        if prepared is None:
-            return None
+        found = inferring.next(wait)
         try:
-            result = self._answering.answer(prepared)
+            if found is None:
+                return None
+            if isinstance(found, BadFrame):
+                raise found
+            return self._deliver(self._answering.answer(found))
         except BadFrame:
             self.status.count("corrupt")
             return None
-        return self._deliver(result)
 
     def _deliver(self, result: FrameResult) -> FrameResult:
         steady = self._steady

@@ -29,6 +29,10 @@ _log = logging.getLogger("edge_runtime")
 #: New objects after which the collector looks at them, and how often at older ones.
 _COLLECT = (2000, 10, 10)
 
+#: Seconds after which a thread that computes in Python lets one run that waits for it (the default is
+#: 0.005): the one that infers comes back from the interpreter a few hundred times a second.
+SWITCH_INTERVAL = 0.0005
+
 
 class Service:
     """Everything around one run, closed in the right order whatever happens.
@@ -67,7 +71,7 @@ class Service:
         self._state_file = open_state(self.status)
         self._notifier = Notifier.from_environment(self.status)
         self._ran = False
-        self._collecting: tuple[int, int, int] | None = None
+        self._python: _Python | None = None
 
     def __enter__(self) -> Service:
         return self
@@ -91,9 +95,8 @@ class Service:
             self._state_file.close()
         if self._notifier is not None:
             self._notifier.close()
-        if self._collecting is not None:  # whoever runs the command inside another program goes on
-            gc.unfreeze()
-            gc.set_threshold(*self._collecting)
+        if self._python is not None:  # whoever runs the command inside another program goes on
+            self._python.restore()
         if self._ran:
             _log.info("%s", summarize(self.status.summary()))
 
@@ -136,22 +139,33 @@ class Service:
             self.status,
             reloader,
             pulse=None if notifier is None else notifier.pulse,
+            ahead=classifier.backend.any_thread,
         )
         self._ran = True
         self._signals.stop, self._signals.reload = loop.stop, reloader.ask
-        self._collecting = _collect_often()
+        self._python = _Python()
         for _ in loop.run():
             pass
 
 
-def _collect_often() -> tuple[int, int, int]:
-    """Have Python's collector of cycles run often, over little; what was set before.
+class _Python:
+    """What a stream sets in Python itself.
 
-    The command line made it run seldom, for the sake of the start; in months that lets rubbish grow to
-    megabytes. What is there by now stays: it need not be looked at again.
+    Its collector of cycles runs often, over little. The command line made it run seldom, for the sake
+    of the start; in months that lets rubbish grow to megabytes. What is there by now stays: it need
+    not be looked at again. And threads change places often.
     """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT)
-    return before
+
+    def __init__(self) -> None:
+        """Remember what was set before, and set it."""
+        self._threshold, self._switch = gc.get_threshold(), sys.getswitchinterval()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
+        sys.setswitchinterval(SWITCH_INTERVAL)
+
+    def restore(self) -> None:
+        """Set what was set before."""
+        gc.unfreeze()
+        gc.set_threshold(*self._threshold)
+        sys.setswitchinterval(self._switch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
@@ -17,15 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_camera import open_files
-from PIL import Image
 
 from edge_runtime.errors import MissingComponent, SystemFailure, UsageError
 from edge_runtime.sources import SourceSettings, parse_source
-from edge_runtime.sources.base import BadFrame, Frame, Grabbed, SourceLost, SourceStalled
+from edge_runtime.sources.base import Frame, Grabbed, SourceLost, SourceStalled
 from edge_runtime.sources.opening import open_reader
 from edge_runtime.sources.pattern import COLORS, TestPattern
 from edge_runtime.sources.picamera import _what_is_missing
-from edge_runtime.sources.picamera.jpegs import JPEGs
 from edge_runtime.sources.picamera.program import ProgramReader
 
 LONG = 60.0
@@ -318,6 +315,16 @@ def test_program_that_falls_silent(program: Path) -> None:
     assert reader._process.returncode is not None
 
 
+def test_program_that_writes_something_else(program: Path) -> None:
+    """It ends as a camera that is lost, rather than in memory that grows for ever."""
+    file = program.parent / "rpicam-vid"
+    file.write_text("#!/bin/sh\nexec head -c 40000000 /dev/zero\n")
+    reader = open_reader(parse_source("picamera"), SourceSettings())
+    with pytest.raises(SourceLost, match=r"rpicam-vid: .* MB came and no whole picture"):
+        reader.read(LONG)
+    reader.close()
+
+
 def test_neither_library_nor_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("edge_runtime.sources.picamera._has_library", lambda: False)
@@ -325,31 +332,3 @@ def test_neither_library_nor_program(monkeypatch: pytest.MonkeyPatch) -> None:
         open_reader(parse_source("picamera"), SourceSettings())
     trap = _what_is_missing(on_system=True, in_environment=True)
     assert "this virtual environment does not see" in trap and "--system-site-packages" in trap
-
-
-def jpeg(seed: int) -> bytes:
-    """A picture of noise, whose coded data holds stuffed bytes, with a picture in its Exif."""
-    noise = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), np.uint8)
-    stream, thumbnail = io.BytesIO(), io.BytesIO()
-    Image.fromarray(noise[:8, :8]).save(thumbnail, "JPEG")
-    Image.fromarray(noise).save(stream, "JPEG", exif=b"Exif\0\0" + thumbnail.getvalue(), quality=95)
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 100, 1 << 20])
-def test_jpegs_are_cut_where_they_end(chunk: int) -> None:
-    """However the bytes arrive; a picture is there with its last byte, not with the next one."""
-    pictures = [jpeg(seed) for seed in range(3)]
-    assert all(b"\xff\x00" in picture for picture in pictures)
-    stream = b"garbage" + pictures[0] + pictures[1] + b"\0\xff\0" + pictures[2]
-    jpegs, found = JPEGs(), []
-    for place in range(0, len(stream), chunk):
-        found += jpegs.feed(stream[place : place + chunk])
-    assert found == pictures
-
-
-def test_jpeg_that_is_cut_off_spoils_no_other() -> None:
-    """Half a picture and then a whole one: the half is said, the whole is given."""
-    first, second = jpeg(1), jpeg(2)
-    found = JPEGs().feed(first[: len(first) // 2] + second)
-    assert isinstance(found[0], BadFrame) and found[-1] == second

@@ -38,8 +38,17 @@ def classifier(color_models: ColorModels) -> Iterator[Classifier]:
         yield opened
 
 
+@pytest.fixture(params=[False, True], ids=["inline", "ahead"], autouse=True)
+def ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Every test of the loop holds for both ways to infer."""
+    monkeypatch.setattr(Run, "ahead", request.param)
+    return bool(request.param)
+
+
 class Run:
     """A loop with the parts around it."""
+
+    ahead = False
 
     def __init__(
         self, classifier: Classifier, source: object, *outputs: Output, **more: Any
@@ -60,6 +69,7 @@ class Run:
             steady,
             self.outlets,
             self.status,
+            ahead=self.ahead,
             **more,
         )
 

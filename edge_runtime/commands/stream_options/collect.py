@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .packing import packed
+from .packing import Choice, packed
 
 if TYPE_CHECKING:
     from ...classifier import Classifier
@@ -18,11 +17,8 @@ if TYPE_CHECKING:
 _REASONS = ("unknown", "margin", "flicker", "drift")
 
 
-@dataclass(frozen=True)
-class CollectChoice:
+class CollectChoice(Choice):
     """What was said about it; None where nothing was said."""
-
-    values: dict[str, Any]
 
     def open(self, classifier: Classifier, status: Status, live: bool) -> list[Output]:
         """The output, if it was asked for.
@@ -60,10 +56,6 @@ def _listed(text: str) -> tuple[str, ...]:
             f"--collect-reasons {text}: no reason {unknown[0]!r}. Known: {', '.join(_REASONS)}."
         )
     return tuple(name for name in _REASONS if name in names)
-
-
-def _make(**values: Any) -> CollectChoice:
-    return CollectChoice(values)
 
 
 collect_options = packed(
@@ -110,5 +102,5 @@ collect_options = packed(
             help="Reason flicker: the label changes so often in 20 frames.  [default: 6]",
         ),
     ),
-    _make,
+    CollectChoice,
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .packing import packed
+from .packing import Choice, packed
 
 if TYPE_CHECKING:
     from ...classifier import Classifier
@@ -21,11 +20,8 @@ _METHODS = ("exponential", "majority", "none")
 _SMOOTHING = {"smooth": "method", "window": "window", "hold": "hold", "margin": "margin"}
 
 
-@dataclass(frozen=True)
-class LoopChoice:
+class LoopChoice(Choice):
     """What was said about the loop."""
-
-    values: dict[str, Any]
 
     def settings(self) -> LoopSettings:
         """How long and how often.
@@ -62,10 +58,6 @@ class LoopChoice:
             output = replace(info.output, unknown_threshold=threshold)
             classifier.info = replace(info, output=output)
         return classifier
-
-
-def _make(**values: Any) -> LoopChoice:
-    return LoopChoice(values)
 
 
 def _positive(highest: float | None = None) -> click.FloatRange:
@@ -164,5 +156,5 @@ loop_options = packed(
             "the threshold it has to be to end unknown.",
         ),
     ),
-    _make,
+    LoopChoice,
 )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from .output_list import OPTIONS
-from .packing import packed
+from .packing import Choice, packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,11 +36,8 @@ _NEEDS = {
 }
 
 
-@dataclass(frozen=True)
-class OutputChoice:
+class OutputChoice(Choice):
     """What was said about outputs."""
-
-    values: dict[str, Any]
 
     def open(self, classifier: Classifier, status: Status, live: bool) -> list[Output]:
         """Make the outputs that were asked for; what is open is closed if a later one fails.
@@ -110,7 +106,7 @@ class OutputChoice:
         from ...stream.outputs.lines import Lines
 
         threshold = classifier.info.output.unknown_threshold
-        return Lines(self.values["json"], self.values["print"], threshold)
+        return Lines(self.values["as_json"], self.values["print"], threshold)
 
     def _csv(self) -> Output:
         from ...stream.outputs.csv_file import CsvFile
@@ -197,8 +193,6 @@ def _bytes(megabytes: float | None) -> int | None:
     return None if megabytes is None else int(megabytes * _MB)
 
 
-def _make(*, as_json: bool = False, **values: Any) -> OutputChoice:
-    return OutputChoice(values | {"json": as_json})
-
-
-output_options = packed("output", [click.option(*names, **rest) for names, rest in OPTIONS], _make)
+output_options = packed(
+    "output", [click.option(*names, **rest) for names, rest in OPTIONS], OutputChoice
+)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .packing import packed
+from .packing import Choice, packed
 
 if TYPE_CHECKING:
     from ...classifier import Classifier
@@ -27,11 +26,8 @@ _TOKEN_FILE = "--preview-token-file"  # noqa: S105  # the option's name
 _SEND_BUFFER = 1 << 17
 
 
-@dataclass(frozen=True)
-class PreviewChoice:
+class PreviewChoice(Choice):
     """What was said about it."""
-
-    values: dict[str, Any]
 
     def open(self, classifier: Classifier, status: Status, live: bool) -> list[Output]:
         """The output, if it was asked for; its server runs already.
@@ -106,10 +102,6 @@ def _try_heatmap(classifier: Classifier) -> None:
     classifier.explain_pixels(np.zeros((spec.height, spec.width, 3), np.uint8))
 
 
-def _make(**values: Any) -> PreviewChoice:
-    return PreviewChoice(values)
-
-
 preview_options = packed(
     "preview",
     (
@@ -141,5 +133,5 @@ preview_options = packed(
             help="Their width in pixels at most. Default: 960.",
         ),
     ),
-    _make,
+    PreviewChoice,
 )

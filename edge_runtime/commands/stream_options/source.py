@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .packing import packed
+from .packing import Choice, packed
 
 if TYPE_CHECKING:
     from ...sources.base import Source, SourceSettings
@@ -69,11 +68,8 @@ def _print_sources(as_json: bool) -> None:
         click.echo(format_sources(listed))
 
 
-@dataclass(frozen=True)
-class SourceChoice:
+class SourceChoice(Choice):
     """What was said about the source; nothing is imported or opened yet."""
-
-    values: dict[str, Any]
 
     def parse(self) -> tuple[Source, SourceSettings]:
         """The source and how it is read.
@@ -126,10 +122,6 @@ def _only_line(file: str) -> str:
             f"--source-file {file}: expected one line with a source, found {len(lines)}."
         )
     return lines[0]
-
-
-def _make(**values: Any) -> SourceChoice:
-    return SourceChoice(values)
 
 
 source_options = packed(
@@ -213,5 +205,5 @@ source_options = packed(
             help="Give a live source up after so many attempts in a row. Default: never.",
         ),
     ),
-    _make,
+    SourceChoice,
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .packing import packed
+from .packing import Choice, packed
 
 if TYPE_CHECKING:
     from ...stream.state_file import StateFile
@@ -16,11 +15,8 @@ if TYPE_CHECKING:
 _GIVEN = "edge.check_state"
 
 
-@dataclass(frozen=True)
-class StateChoice:
+class StateChoice(Choice):
     """What was said about it."""
-
-    path: str | None
 
     def open(self, status: Status) -> StateFile | None:
         """The state file, if it was asked for.
@@ -29,15 +25,12 @@ class StateChoice:
             UsageError: It is no file.
             SystemFailure: It cannot be written.
         """
-        if self.path is None:
+        path = self.values["path"]
+        if path is None:
             return None
         from ...stream.state_file import StateFile
 
-        return StateFile(self.path, status)
-
-
-def _make(path: str | None = None, **_: Any) -> StateChoice:
-    return StateChoice(path)
+        return StateFile(path, status)
 
 
 def _check(context: click.Context, option: click.Parameter, value: Any) -> Any:
@@ -87,5 +80,5 @@ state_options = packed(
             help="With --check-state: how old the file and the last answer may be.",
         ),
     ),
-    _make,
+    StateChoice,
 )

@@ -12,10 +12,14 @@ from collections import deque
 
 from ...errors import MissingComponent, first_line
 from ..base import BadFrame, Grabbed, SourceLost, SourceSettings, SourceStalled
+from ..mjpeg.parts import NoPictures, Pictures, Piece
 from ..opencv.memory import nameless_log
-from .jpegs import JPEGs
 
 _SIZE = (1280, 720)
+
+#: Bytes of one picture: 64 megapixels, the largest camera there is, at any quality.
+_MOST = 64 << 20
+
 _CHUNK = 1 << 20
 
 #: Reads in a row, so that a program which writes without end does not hold a picture up.
@@ -48,7 +52,7 @@ class ProgramReader:
         if settings.fps:
             command += ["--framerate", f"{settings.fps:g}"]
         self.fps: float | None = settings.fps
-        self._pictures, self._jpegs = deque[tuple[float, "bytes | BadFrame"]](), JPEGs()
+        self._pictures, self._jpegs = deque[tuple[float, Piece]](), Pictures(_MOST)
         self._reading, self._closed = threading.Lock(), False
         self._words = nameless_log()
         try:
@@ -95,11 +99,17 @@ class ProgramReader:
                 if ended:
                     break
                 captured = time.monotonic()
-                self._pictures.extend((captured, picture) for picture in self._jpegs.feed(data))
+                self._pictures.extend((captured, picture) for picture in self._cut(data))
         if ended and not self._pictures:
             raise SourceLost(self._death())
         if os.fstat(self._words).st_size > _WORDS:
             os.ftruncate(self._words, 0)  # a line a frame, for months
+
+    def _cut(self, data: bytes) -> list[Piece]:
+        try:
+            return self._jpegs.feed(data)
+        except NoPictures as error:
+            raise SourceLost(f"{self._program}: {error}") from error
 
     def _newest(self) -> Grabbed:
         captured, picture = self._pictures.pop()

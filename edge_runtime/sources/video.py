@@ -37,8 +37,18 @@ def open_reader(source: Source, settings: SourceSettings) -> Reader:
         reason = f" ({words})" if words else ""
         return DataError(f"{source.name}: not a video that OpenCV can read{reason}.")
 
-    return OpenCVReader(source, Job(path, _BACKENDS, environment=_ENVIRONMENT), refusal)
+    return OpenCVReader(source, Job(path, _BACKENDS, environment=_environment()), refusal)
 
 
-#: FFmpeg's errors, which name what is damaged.
-_ENVIRONMENT = {"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "ERROR"}
+def _environment() -> dict[str, str]:
+    """What FFmpeg is told: to say what is damaged, and how many threads it has.
+
+    It would take one for each core, and while they decode ahead the interpreter would be interrupted.
+    """
+    from ..backends.base import default_threads
+
+    return {
+        "OPENCV_FFMPEG_LOGLEVEL": "16",
+        "OPENCV_LOG_LEVEL": "ERROR",
+        "OPENCV_FFMPEG_THREADS": str(max(default_threads() // 2, 1)),
+    }

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 from pi_compare import (
-    PICTURE_TOLERANCE,
     Row,
     allowed_difference,
     compare_answers,
     compare_pictures,
     noted,
+    picture_tolerance,
 )  # fmt: skip
 from pi_machines import Machine, last_lines
 
@@ -216,10 +216,9 @@ def _pictures(
     """Run a command on both that writes to the path at its end, and compare what it wrote."""
     check, here, there = f"{what}, {subject.name}", f"x86-{output}", f"{board.name}-{output}"
     try:
-        stated = not subject.judged or x86.info(subject)["file"].endswith(".onnx")
+        allowed = picture_tolerance(x86.info(subject)) if subject.judged else None
         x86.output(*line, here)
         output_of(board, *line, there)
     except Failed as problem:
         return Row(board.name, check, problem=str(problem))
-    allowed = None if stated else PICTURE_TOLERANCE
     return compare_pictures(board.name, check, board.work / here, board.work / there, allowed)

@@ -226,6 +226,8 @@ def test_a_partly_float_file_is_held_to_its_own_noise(script: Any) -> None:
         "pi", "i", line("a", {0: 0.7, 1: 0.3}), line("a", {0: 0.7}), 1
     )
     assert compare.noted(missing, model) == missing
+    assert compare.picture_tolerance(whole) < 1 < compare.picture_tolerance(model)
+    assert compare.picture_tolerance(model | {"file": "m.onnx"}) is None
 
 
 def test_compare_pictures(script: Any, tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """Does a stream classify as fast as the interpreter alone?
 
 Run ``python -m benchmarks.perf.stream_speed MODEL [VIDEO]``. For a source that is faster than the
-model - ``test:`` at 1.5 times the speed of the model, and a video file (default: the bottles) - it counts the
-answers a second of the whole loop (source, decoding, preprocessing, inference, smoothing, a JSON
+model - ``test:`` at 1.5 times the speed of the model, and a video file (default: the bottles) - it
+counts the answers a second of the whole loop (source, decoding, preprocessing, inference, smoothing, a JSON
 line for each answer) and, in turns with it, the inferences a second of the same interpreter on
 tensors that were prepared before. It prints the ratio of each pair, and the CPU time that a frame
-costs outside the interpreter: of the loop's own thread, and of all threads. Exit code 4 if a median
-ratio is below ``--least`` (0.95).
+costs outside the interpreter: of the loop's own thread, which makes answers and tells of them while
+the next inference runs, and of all threads of the process. Exit code 4 if a median ratio is below
+``--least`` (0.95).
 
-The grabber and the preparer need a core beside the interpreter's: on a machine with n free cores,
-``--threads`` should be n - 1 at most. Where several run at once the ratio suffers first.
+The grabber, the preparer, the loop and a video's decoder need a core beside the interpreter's: on a
+machine with n free cores, ``--threads`` should be n - 1 at most. Where several programs run at once
+the ratio suffers first.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Speed(NamedTuple):
     """Of one run."""
 
     per_second: float
-    loop_ms: float  #: CPU time of the thread that infers, milliseconds a frame
+    loop_ms: float  #: CPU time of the thread that asks, milliseconds a frame
     all_ms: float  #: of the process
 
 
@@ -151,14 +153,10 @@ def main(
             click.echo(f"  interpreter alone  {spread([s.per_second for s in bare], 1)} a second")
             click.echo(f"  stream             {spread([s.per_second for s in loops], 1)} a second")
             click.echo(f"  ratio              {spread(ratios)}")
-            own = [a.loop_ms - b.loop_ms for a, b in zip(loops, bare, strict=True)]
+            own = [a.loop_ms for a in loops]
             every = [a.all_ms - b.all_ms for a, b in zip(loops, bare, strict=True)]
-            click.echo(
-                f"  CPU outside the interpreter, of the loop's thread  {spread(own)} ms a frame"
-            )
-            click.echo(
-                f"  CPU outside the interpreter, of all threads        {spread(every)} ms a frame"
-            )
+            click.echo(f"  CPU time of the loop's own thread         {spread(own)} ms a frame")
+            click.echo(f"  CPU time of all threads but the inference {spread(every)} ms a frame")
             slow |= statistics.median(ratios) < least
     if slow:
         raise SystemExit(EXIT_CHECK_FAILED)

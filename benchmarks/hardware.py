@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.machine import cpu_name, installed_versions
+from edge_runtime.procfs import read
 
 #: Distributions whose versions change the figures.
 _PACKAGES = (
@@ -33,10 +34,10 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
     """
     return {
         "cpu": cpu_name(root),
-        "board": _read(root / "proc/device-tree/model").strip("\0\n ") or None,
+        "board": read(root / "proc/device-tree/model") or None,
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
-        "ram_bytes": _ram(_read(root / "proc/meminfo")),
+        "ram_bytes": _ram(read(root / "proc/meminfo") or ""),
         "governor": _governor(root / "sys/devices/system/cpu"),
         "architecture": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
@@ -61,13 +62,6 @@ def one_line(machine: dict[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _ram(meminfo: str) -> int | None:
     for line in meminfo.splitlines():
         if line.startswith("MemTotal:"):
@@ -77,7 +71,7 @@ def _ram(meminfo: str) -> int | None:
 
 def _governor(cpus: Path) -> str | None:
     files = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_governor"))
-    return ",".join(sorted({_read(file).strip() for file in files} - {""})) or None
+    return ",".join(sorted({read(file) or "" for file in files} - {""})) or None
 
 
 def usable_cores() -> int | None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_runtime.thermal import read, temperatures, throttling
+from edge_runtime.procfs import read
+from edge_runtime.thermal import temperatures, throttling
 
 #: Fields of a line of /proc/stat that are work: user, nice, system, irq, softirq, and what other
 #: guests of a virtual machine's host took (proc(5)).

@@ -1,4 +1,4 @@
-"""Memory of this process, as the kernel counts it."""
+"""The most memory that this process held, as the kernel counts it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def peak_bytes() -> int | None:
     It stands in only where there is no ``/proc``. Newer kernels count pages in batches a core,
     so the last 100 kB or so are not exact.
     """
-    found = _status("VmHWM")
+    found = _counted()
     if found is not None:
         return found
     try:
@@ -26,17 +26,12 @@ def peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024  # getrusage(2): bytes, kilobytes
 
 
-def resident_bytes() -> int | None:
-    """Resident set of this process now, in bytes; None outside Linux."""
-    return _status("VmRSS")
-
-
-def _status(key: str) -> int | None:
+def _counted() -> int | None:
     try:
         with open(_STATUS, encoding="ascii", errors="replace") as stream:
             for line in stream:
                 name, _, value = line.partition(":")
-                if name == key:
+                if name == "VmHWM":
                     return int(value.split()[0]) * 1024  # proc(5): always in kB
     except (OSError, ValueError, IndexError):
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .procfs import read
+
 #: Bits of ``vcgencmd get_throttled``; 16 higher stands what was so since the start
 #: (https://www.raspberrypi.com/documentation/computers/os.html#get_throttled).
 _THROTTLED = {
@@ -17,14 +19,6 @@ _SINCE_START = 16
 
 #: Where the kernel of a Raspberry Pi shows the same number.
 _FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
-
-
-def read(file: Path) -> str | None:
-    """A small file of /proc, /sys or /etc without trailing blanks; None where it is not there."""
-    try:
-        return file.read_text(encoding="utf-8", errors="replace").rstrip("\n\0 ")
-    except OSError:
-        return None
 
 
 def temperatures(root: Path = Path("/")) -> list[dict[str, Any]]:

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.child.answering import serve
+from edge_runtime.procfs import resident_bytes
 
-from ..memory import peak_bytes, resident_bytes
+from ..memory import peak_bytes
 from .counting import count
 from .opened import open_request, pixels_of
 from .profile import profile

@@ -27,10 +27,10 @@ from typing import NamedTuple
 
 import click
 
-from benchmarks.memory import resident_bytes
 from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, shared_option, test_photos
 from edge_runtime.classifier import Classifier
 from edge_runtime.files import find_photos
+from edge_runtime.procfs import resident_bytes
 
 #: Photos of a call of classify_many.
 _ROUND = 500

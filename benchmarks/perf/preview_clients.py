@@ -44,6 +44,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, spread
+from edge_runtime.procfs import resident_bytes
 
 #: Pictures a second that the preview sends at most, by default.
 _PICTURES = 10
@@ -234,15 +235,9 @@ def watch(process: subprocess.Popen[bytes], lines: Path, seconds: float) -> Roun
         len(ages) / passed,
         statistics.median(ages),
         ages[int(len(ages) * 0.95)],
-        _resident(process.pid) / 1e6,
+        (resident_bytes(process.pid) or 0) / 1e6,
         (_cpu(process.pid) - before) / passed,
     )
-
-
-def _resident(pid: int) -> int:
-    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    found = re.search(r"VmRSS:\s+(\d+) kB", text)
-    return 0 if found is None else int(found[1]) * 1024
 
 
 def _cpu(pid: int) -> float:

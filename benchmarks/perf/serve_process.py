@@ -16,6 +16,8 @@ from pathlib import Path
 
 import click
 
+from edge_runtime.procfs import resident_bytes
+
 _START = 60.0
 
 
@@ -36,8 +38,7 @@ class ServeProcess:
     @property
     def megabytes(self) -> float:
         """Resident memory."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return (resident_bytes(self.pid) or 0) / 1e6
 
     @property
     def handles(self) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 
 from .. import errors
 from ..errors import ChildDied, EdgeError, Overdue
+from ..procfs import resident_bytes
 from .pipes import Silence, Talk
 
 #: The child's working folder is the one that holds the packages, so that a folder of the
@@ -106,12 +107,7 @@ def ask(
 
 def _check_memory(pid: int, limit: int | None, remedy: str) -> None:
     """Raise ChildDied if a process holds more than it may; where /proc is missing, never."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as stream:
-            resident = int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return
-    if limit is not None and resident > limit:
+    if limit is not None and (resident_bytes(pid) or 0) > limit:
         text = f"the process took more than {limit / 1e6:.0f} MB of memory. {remedy}"
         raise ChildDied(text.rstrip())
 

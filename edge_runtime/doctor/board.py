@@ -10,7 +10,7 @@ from typing import Any
 
 from ..backends.base import default_threads
 from ..machine import cpu_name, installed_versions
-from ..thermal import read
+from ..procfs import read
 
 #: Kernels of 64 bits, by uname(2); a program of 32 bits may run on one of them.
 _KERNELS_64 = {"aarch64", "x86_64", "amd64", "arm64", "riscv64"}

@@ -12,8 +12,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from ..procfs import read
 from ..sources.v4l2 import CODECS, PORTS
-from ..thermal import read
 
 #: ``VIDIOC_QUERYCAP`` of linux/videodev2.h: struct v4l2_capability has 104 bytes, its field
 #: ``device_caps`` stands at byte 88; bits say that pictures can be read from a device.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import cache_folder
-from ..thermal import read, temperatures, throttling
+from ..procfs import read
+from ..thermal import temperatures, throttling
 
 
 def describe_health(root: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from ..backends.interpreters import version_of
 from ..engine import INTERPRETERS, Engine
 from ..errors import EdgeError
-from ..thermal import read
+from ..procfs import read
 from ..trial.known_models import SCORES, TOLERANCE, model_for
 from ..trial.running import trial_of
 from ..tried import installed

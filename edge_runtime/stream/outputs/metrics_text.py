@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...procfs import resident_bytes
+
 #: Counters of the status: key there, name here, help.
 _COUNTERS = (
     ("frames", "frames", "Frames that the source gave."),
@@ -185,7 +187,7 @@ def process(text: Text, root: Path = Path("/")) -> None:
     """What is known of this process, under names that Prometheus's own libraries use."""
     times = time.process_time()
     text.add("cpu_seconds_total", "counter", "Processor time.", [("", {}, times)], "process_")
-    memory = _resident(root)
+    memory = resident_bytes(root=root)
     if memory is not None:
         text.add("resident_memory_bytes", "gauge", "Memory.", [("", {}, memory)], "process_")
     threads = _count(root / "proc/self/task")
@@ -194,14 +196,6 @@ def process(text: Text, root: Path = Path("/")) -> None:
     files = _count(root / "proc/self/fd")
     if files is not None:
         text.add("open_fds", "gauge", "Open files.", [("", {}, files)], "process_")
-
-
-def _resident(root: Path) -> int | None:
-    try:
-        pages = int((root / "proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _count(folder: Path) -> int | None:

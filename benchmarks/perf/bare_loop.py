@@ -31,7 +31,7 @@ from benchmarks.measuring.children import COMMAND
 from benchmarks.measuring.opened import pixels_of
 from benchmarks.measuring.timing import time_calls
 from benchmarks.measuring.worker import samples_of
-from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, REPO, print_machine
+from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, REPO, print_machine, record
 from edge_runtime.bundle import Bundle
 from edge_runtime.child.asking import ask
 from edge_runtime.classifier import Classifier
@@ -81,6 +81,8 @@ def main(
             ours, bare = np.median(found, axis=0)
             worst = max(worst, abs(ours / bare - 1))
             low, high = _interval(np.array(found))
+            what = f"`{fmt}`, {count} threads: the median over the loop's, with its 95 % interval"
+            record(what, [low, ours / bare, high], least=1 - limit, most=1 + limit)
             click.echo(
                 f"{fmt:16}{count:8}{ours:16.3f}{bare:10.3f}  {ours / bare:.3f} ({low:.3f} to {high:.3f})"
             )

@@ -31,7 +31,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, print_machine
+from benchmarks.perf.common import EXIT_CHECK_FAILED, HERE, print_machine, record
 from benchmarks.perf.stream_stamp import MIN_WIDTH, age_of
 from edge_runtime import Classifier
 from edge_runtime.errors import EdgeError
@@ -188,7 +188,7 @@ def show(name: str, run: Run, window: float) -> None:
     )
 
 
-def judge(run: Run, camera: Run, window: float, interval: float) -> bool:
+def judge(name: str, run: Run, camera: Run, window: float, interval: float) -> bool:
     """Print the limits and whether they are met."""
     if not run.ages or not camera.ages:
         click.echo("  NOT MET: nothing was measured")
@@ -197,6 +197,10 @@ def judge(run: Run, camera: Run, window: float, interval: float) -> bool:
     limit, found = interval + decode + own, percentile(run.ages, 0.95)
     windows = run.windows(window)
     growth = statistics.median(windows[-1]) - statistics.median(windows[0])
+    record(
+        f"{name}: age of a frame when inference starts, 95th percentile", [found], "ms", most=limit
+    )
+    record(f"{name}: growth of the median over the run", [growth], "ms", most=interval / 2)
     fresh, steady = found <= limit, growth <= interval / 2
     click.echo(
         f"  p95 {found:.1f} ms, limit {limit:.1f} ms (interval {interval:.1f}, decode {decode:.1f}, "
@@ -245,8 +249,13 @@ def main(
                 met = False
                 continue
             show("edge-classify stream", run, window)
-            met = judge(run, camera, window, interval) and met
-            show("the naive loop", naive(url, naive_minutes * 60, work), naive_minutes * 6)
+            met = judge(name.upper(), run, camera, window, interval) and met
+            lagging = naive(url, naive_minutes * 60, work)
+            show("the naive loop", lagging, naive_minutes * 6)
+            if len(lagging.ages) > 1:
+                gained = np.polyfit(lagging.times, lagging.ages, 1)[0]
+                click.echo(f"  it falls behind by {gained:.0f} ms a second")
+                record(f"{name.upper()}: the naive loop's lag grows by", [gained], "ms a second")
     if not met:
         sys.exit(EXIT_CHECK_FAILED)
 

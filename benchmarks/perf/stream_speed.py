@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import click
 
-from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, shared_option, spread
+from benchmarks.perf.common import EXIT_CHECK_FAILED, print_machine, record, shared_option, spread
 from edge_runtime.classifier import Classifier
 from edge_runtime.sources import SourceSettings, parse_source
 from edge_runtime.stream import Loop, LoopSettings
@@ -157,6 +157,8 @@ def main(
             every = [a.all_ms - b.all_ms for a, b in zip(loops, bare, strict=True)]
             click.echo(f"  CPU time of the loop's own thread         {spread(own)} ms a frame")
             click.echo(f"  CPU time of all threads but the inference {spread(every)} ms a frame")
+            kind = "test:" if source == sources[0] else "a video"
+            record(f"{kind}: answers a second over the interpreter alone", ratios, least=least)
             slow |= statistics.median(ratios) < least
     if slow:
         raise SystemExit(EXIT_CHECK_FAILED)

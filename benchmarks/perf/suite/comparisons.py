@@ -23,6 +23,11 @@ class Inputs:
     bundle: Path
     quick: bool
 
+    @property
+    def video(self) -> Path:
+        """Bottles on a table, one lifted out."""
+        return self.shared / "video" / "bottle-detection.mp4"
+
     def rounds(self, option: str, quick: int = 3) -> list[str]:
         """An option that shortens a script where it has to be quick."""
         return [option, str(quick)] if self.quick else []
@@ -129,6 +134,37 @@ COMPARISONS = (
         lambda i: [str(i.run), str(i.bundle), *i.rounds("--photos", 8)],
         ("runs/groceries", "bundle"),
         3,
+    ),
+    Comparison(
+        "stream-speed",
+        "the interpreter alone",
+        "answers a second of a stream",
+        "benchmarks.perf.stream_speed",
+        lambda i: [str(i.bundle), "--shared", str(i.shared), *i.rounds("--pairs")],
+        ("bundle",),
+        4,
+    ),
+    Comparison(
+        "stream-lag",
+        "a loop of cv2.VideoCapture.read()",
+        "how old frames are, of a camera of 30 a second and an inference of 100 ms",
+        "benchmarks.perf.stream_lag",
+        lambda i: [str(i.bundle), "--video", str(i.video), *i.rounds("--minutes", 1)],
+        ("bundle", "--video SHARED/video/bottle-detection.mp4"),
+        25,
+    ),
+    Comparison(
+        "serving",
+        "edge-classify image; Classifier in process",
+        "photos a second of eight clients, and the latency of one",
+        "benchmarks.perf.serve_load",
+        lambda i: [
+            *(str(i.bundle), "--shared", str(i.shared)),
+            *("--seconds", "10", "--requests", "2000"),
+            *i.rounds("--rounds", 1),
+        ],
+        ("bundle", "--seconds 10", "--requests 2000"),
+        4,
     ),
     Comparison(
         "augmentation",

@@ -137,13 +137,14 @@ def count(page: Page) -> int:
     return int(page.evaluate("document.querySelectorAll('#history li').length"))
 
 
-def drop_or_paste(page: Page, kind: str, file: Path) -> None:
-    """What a browser makes of a file that comes by mouse or keyboard."""
+def drop_or_paste(page: Page, kind: str, file: Path, more: str = "") -> None:
+    """What a browser makes of a file that comes by mouse or keyboard, and of a text beside it."""
     data = base64.b64encode(file.read_bytes()).decode()
     page.evaluate(
         f"(() => {{ const bytes = Uint8Array.from(atob('{data}'), (c) => c.charCodeAt(0));"
         "const carried = new DataTransfer();"
         f"carried.items.add(new File([bytes], '{file.name}', {{ type: 'image/jpeg' }}));"
+        f"if ('{more}') carried.items.add(new File(['words'], '{more}', {{ type: 'text/plain' }}));"
         f"const options = {{ bubbles: true, cancelable: true, dataTransfer: carried, clipboardData: carried }};"
         f"const made = '{kind}' === 'drop' ? new DragEvent('drop', options) : new ClipboardEvent('paste', options);"
         "document.getElementById('stage').dispatchEvent(made); })()"
@@ -233,8 +234,11 @@ def test_several_dropped_pasted_and_the_history(browser: Browser, url: str, tmp_
     assert page.text("label") == "red", "the first of them is shown"
     drop_or_paste(page, "drop", photo(tmp_path, "c.jpg", BLUE))
     page.wait("document.getElementById('label').textContent === 'blue'")
-    drop_or_paste(page, "paste", photo(tmp_path, "d.jpg", GREEN))
+    drop_or_paste(page, "paste", photo(tmp_path, "d.jpg", GREEN), "notes.txt")
     page.wait("document.getElementById('label').textContent === 'green'")
+    assert page.text("trouble-text") == "notes.txt is no picture and was left out."
+    assert page.evaluate("!document.getElementById('trouble').hidden"), "an answer leaves it there"
+    page.click("dismiss")
     assert count(page) == 4
     page.evaluate("[...document.querySelectorAll('#history button')].at(-1).focus()")
     page.press("Enter", 13)

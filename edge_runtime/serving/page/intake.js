@@ -7,10 +7,16 @@ function pictures(files) {
   return [...files].filter((file) => file.type === "" || file.type.startsWith("image/"));
 }
 
+function leftOut(files) {
+  if (files.length === 0) return "";
+  if (files.length === 1) return `${files[0].name} is no picture and was left out.`;
+  return `${files.length} files are no pictures and were left out, such as ${files[0].name}.`;
+}
+
 export function listen(take, complain) {
   const offer = (files, nothing) => {
     const found = pictures(files);
-    if (found.length > 0) take(found);
+    if (found.length > 0) take(found, leftOut([...files].filter((file) => !found.includes(file))));
     else complain(files.length > 0 ? "That is no picture. Choose a JPEG, PNG or WebP file." : nothing);
   };
   for (const id of ["choose", "capture"]) {

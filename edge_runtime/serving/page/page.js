@@ -14,7 +14,7 @@ const PATIENCE = 5, SMALLER = 2048;
 const FINAL = [401, 413, 415, 422];
 
 const photo = byId("photo"), video = byId("video"), canvas = byId("heat"), invite = byId("invite");
-let card = null, current = null, working = false, warm = false, again = null, drawing = 0, spoken = "", spokenAt = 0;
+let card = null, current = null, working = false, warm = false, again = null, drawing = 0, spoken = "", spokenAt = 0, mentioned = false;
 
 const wishes = (heatmap) => ({
   top_k: byId("top-k").value,
@@ -30,6 +30,7 @@ function complain(message, error = null, retry = null) {
   byId("token-form").hidden = error?.status !== 401;
   byId("smaller").hidden = !(error?.status === 413 && current && !current.note);
   again = retry;
+  mentioned = false;
   byId("again").hidden = retry === null || FINAL.includes(error?.status);
   if (error?.status === 401) byId("token").focus();
 }
@@ -37,6 +38,13 @@ function complain(message, error = null, retry = null) {
 function calm() {
   byId("trouble").hidden = true;
   again = null;
+  mentioned = false;
+}
+
+/** What an answer that comes does not make untrue: it stays. */
+function mention(message) {
+  complain(message);
+  mentioned = true;
 }
 
 function heatPossible() {
@@ -132,7 +140,7 @@ async function work() {
       entry.answer = await ask(entry);
       entry.error = null;
       if (entry === current) {
-        calm();
+        if (!mentioned) calm();
         say(answers.inWords(entry.answer));
       }
     } catch (error) {
@@ -147,16 +155,17 @@ async function work() {
   working = false;
 }
 
-async function take(files) {
+async function take(files, leftOut) {
   calm();
   const made = files.map((file) => history.add(file, file.name || "pasted picture"));
   byId("history-none").textContent = "Kept in this page's memory only, and gone when it is closed.";
   await Promise.all(made.slice(0, 1).map(async (entry) => { entry.size = await history.look(entry); }));
   show(made[0]);
+  if (leftOut) mention(leftOut);
   work();
   for (const entry of made.slice(1)) {
     entry.size = await history.look(entry);
-    if (entry === current && !webcam.on) show(entry);
+    if (entry === current && !webcam.on && !mentioned) show(entry);
   }
 }
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..backends.base import Backend
 from ..classifier import Classifier
@@ -19,7 +20,6 @@ from .results import FrameResult
 from .status import Status
 
 if TYPE_CHECKING:
-    from ..manifest import ModelInfo
     from .feed import Prepared
 
 _log = logging.getLogger("edge_runtime")
@@ -46,17 +46,15 @@ class Outcome:
 
     Attributes:
         prepared: The frame as the feed gave it.
-        tensor: What the network saw.
+        tensor: What the network saw, and which model it was made for.
         age_ms: The frame's age in milliseconds when inference started.
         found: The scores, or why there are none.
-        info: The model's description.
     """
 
     prepared: Prepared
-    tensor: Decoded
+    tensor: Tensor
     age_ms: float
     found: Inferred | Exception
-    info: ModelInfo
 
 
 class Answering:
@@ -86,7 +84,8 @@ class Answering:
         self._classifier, self._name, self._k, self._roi = classifier, name, k, roi
         self._keep, self._wants_maps = keep, wants_maps
         self._status = status
-        self._mapless: Backend | None = None  # a model that turned out to have no heat map
+        # The model that turned out to have no heat map; it may be replaced, and has to be free then.
+        self._mapless: weakref.ref[Backend] | None = None
         self._failed = 0
 
     def prepare(self, frame: Frame) -> Tensor:
@@ -112,31 +111,31 @@ class Answering:
         return tensor
 
     def infer(self, prepared: Prepared) -> Outcome:
-        """Run the network; on one thread at a time, whichever.
+        """Run the network; on any thread, the classifier takes one at a time.
 
         Raises:
             BadFrame: The frame had to be prepared anew, and is damaged.
         """
-        frame, tensor = prepared.frame, prepared.decoded
-        if not self._fits(tensor):
-            tensor = self.prepare(frame)
-        explain = isinstance(tensor, Tensor) and tensor.explains
+        frame, decoded = prepared.frame, prepared.decoded
+        tensor = decoded if self._fits(decoded) else self.prepare(frame)
+        explain = tensor.explains
         age_ms = (time.monotonic() - frame.captured) * 1000
-        info = self._classifier.info
         try:
             found = self._classifier.infer([tensor], explain)
-            return Outcome(prepared, tensor, age_ms, found, found.info)
+            return Outcome(prepared, tensor, age_ms, found)
         except Exception as error:
             if explain and isinstance(error, ModelError):
-                self._mapless = self._classifier.backend
+                if tensor.backend is not None:
+                    self._mapless = weakref.ref(tensor.backend)
                 _log.warning("no heat maps: %s", error)
                 return self.infer(prepared)
-            return Outcome(prepared, tensor, age_ms, error, info)
+            return Outcome(prepared, tensor, age_ms, error)
 
     def answer(self, outcome: Outcome) -> FrameResult:
         """Make an answer of what an inference gave; on the loop's thread.
 
-        What a model gave that was replaced since is inferred anew.
+        What was prepared for a model that was replaced since is inferred anew: the old model gave it,
+        or the new one out of the old one's tensor.
 
         Returns:
             The answer; with its ``error`` where the inference failed.
@@ -145,7 +144,7 @@ class Answering:
             BadFrame: The frame had to be prepared anew, and is damaged.
             ModelError: The inference failed too often in a row.
         """
-        if outcome.info is not self._classifier.info:
+        if outcome.tensor.backend is not self._classifier.backend:
             outcome = self.infer(outcome.prepared)
         frame, found = outcome.prepared.frame, outcome.found
         if isinstance(found, Exception):
@@ -156,9 +155,10 @@ class Answering:
         return FrameResult(prediction, frame, outcome.age_ms, spec=spec, roi=self._roi)
 
     def _explains(self) -> bool:
-        return self._wants_maps() and self._classifier.backend is not self._mapless
+        mapless = None if self._mapless is None else self._mapless()
+        return self._wants_maps() and self._classifier.backend is not mapless
 
-    def _fits(self, tensor: Decoded) -> bool:
+    def _fits(self, tensor: Decoded) -> TypeGuard[Tensor]:
         return (
             isinstance(tensor, Tensor)
             and tensor.backend is self._classifier.backend

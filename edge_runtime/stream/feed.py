@@ -46,13 +46,11 @@ class Prepared:
     Attributes:
         frame: The frame.
         decoded: What :meth:`Classifier.answer` takes.
-        prepare_ms: Milliseconds from the decoded frame to the tensor.
         ready: ``time.monotonic()`` in seconds at which it was ready.
     """
 
     frame: Frame
     decoded: Decoded
-    prepare_ms: float
     ready: float
 
 
@@ -267,19 +265,17 @@ class Feed:
         begun = time.monotonic()
         try:
             frame = self._decoded(grabbed, number)
-            start = time.perf_counter()
             decoded = self._prepare(frame)
         except BadFrame as error:
             self._keeper.damaged(str(error))
             return None
-        spent = (time.perf_counter() - start) * 1000
         if decoded.error is not None:
             self._keeper.damaged(str(decoded.error))
             return None
         self._keeper.whole()
         ready = time.monotonic()
         self._lead = (ready - begun) * _MARGIN + _MARGIN_SECONDS
-        return Prepared(frame, decoded, spent, ready)
+        return Prepared(frame, decoded, ready)
 
     def _decoded(self, grabbed: Grabbed, number: int) -> Frame:
         try:

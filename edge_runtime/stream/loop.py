@@ -166,7 +166,7 @@ class Loop:
                         return "max_frames"
                 elif inferring.ended:
                     return "ended"
-                self._raise_failures()
+                self.raise_failures()
                 self._reload()
                 if self._pulse is not None and (result is not None or not inferring.busy):
                     self._pulse()
@@ -187,7 +187,9 @@ class Loop:
 
     def _deliver(self, result: FrameResult) -> FrameResult:
         steady = self._steady
-        if steady is not None and result.prediction.error is None:
+        if steady is not None and result.prediction.error is not None:
+            result = result.with_steady(steady.standing)  # one failure changes nothing
+        elif steady is not None:
             if self._interrupted:
                 self._interrupted = False
                 steady.interrupt()
@@ -219,7 +221,13 @@ class Loop:
             "unknown_threshold": threshold,
         }
 
-    def _raise_failures(self) -> None:
+    def raise_failures(self) -> None:
+        """Raise what an output ends the stream with; the caller asks once more when all are closed.
+
+        Raises:
+            SystemFailure: An output that must lose nothing failed.
+            BrokenPipeError: Nobody reads standard output any more.
+        """
         for outlet in self._outlets:
             failure = outlet.failure
             if failure is None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EdgeError, first_line, system_failure
+from ..errors import EdgeError, UsageError, first_line, system_failure
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -79,6 +79,12 @@ class Reloader:
         start = time.perf_counter()
         try:
             classifier = self._open()
+            if not classifier.backend.any_thread:
+                classifier.close()
+                raise UsageError(
+                    "with this delegate a model belongs to the thread that loaded it. Start the "
+                    "command anew to change the model."
+                )
             _try_out(classifier)
             self._found = classifier
         except Exception as error:  # told as an event; the old model goes on

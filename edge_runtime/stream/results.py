@@ -86,7 +86,7 @@ class FrameResult:
     spec: PreprocessSpec | None = None
     roi: Roi | None = None
 
-    def with_steady(self, steady: Steady) -> FrameResult:
+    def with_steady(self, steady: Steady | None) -> FrameResult:
         """The same with the label that stands; lighter than ``dataclasses.replace``."""
         return FrameResult(self.prediction, self.frame, self.age_ms, steady, self.spec, self.roi)
 

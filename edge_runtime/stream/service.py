@@ -70,7 +70,7 @@ class Service:
         self._outlets: list[Outlet] = []
         self._state_file = open_state(self.status)
         self._notifier = Notifier.from_environment(self.status)
-        self._ran = False
+        self._loop: Loop | None = None
         self._python: _Python | None = None
 
     def __enter__(self) -> Service:
@@ -97,8 +97,10 @@ class Service:
             self._notifier.close()
         if self._python is not None:  # whoever runs the command inside another program goes on
             self._python.restore()
-        if self._ran:
+        if self._loop is not None:
             _log.info("%s", summarize(self.status.summary()))
+            if kind is None:
+                self._loop.raise_failures()  # of what waited in a queue to the end
 
     def add(self, outputs: list[Output]) -> None:
         """Give outputs their queues and threads; closed with the service from now on."""
@@ -141,11 +143,13 @@ class Service:
             pulse=None if notifier is None else notifier.pulse,
             ahead=classifier.backend.any_thread,
         )
-        self._ran = True
+        self._loop = loop
         self._signals.stop, self._signals.reload = loop.stop, reloader.ask
         self._python = _Python()
         for _ in loop.run():
             pass
+        for outlet in self._outlets:
+            outlet.drain()
 
 
 class _Python:

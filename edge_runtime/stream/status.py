@@ -76,14 +76,15 @@ class Status:
             self._queues[output] = length
 
     def result(self, result: FrameResult) -> None:
-        """A frame was answered."""
-        ms = result.prediction.ms or {}
+        """A frame was answered, or its inference failed; that took no time that would tell anything."""
+        ms = result.prediction.ms
         with self._lock:
             self._counts["results"] += 1
             self._last, self._last_at = result, time.monotonic()
             self._rate.add()
-            self._times["infer"].add(ms.get("infer", 0.0))
-            self._times["total"].add(ms.get("total", 0.0))
+            if ms is not None:
+                self._times["infer"].add(ms.get("infer", 0.0))
+                self._times["total"].add(ms.get("total", 0.0))
             self._times["age"].add(result.age_ms)
 
     def event(self, event: Event) -> None:

@@ -102,7 +102,7 @@ class SteadyLabel:
             raise ValueError("a prediction without its scores cannot be smoothed")
         votes, means = self._memory.add(scores, now)
         ahead = self._ahead(votes, means)
-        standing = self._standing
+        standing = self._state
         if ahead == standing:
             self._rival, self._led = None, 0
         elif ahead == self._rival:
@@ -116,6 +116,11 @@ class SteadyLabel:
             return Steady(None, None, False, score, frame.time, frame.number)
         self._steady = replace(self._steady, score=score, changed=False)
         return self._steady
+
+    @property
+    def standing(self) -> Steady | None:
+        """The state as it is; None before the first answer that was smoothed."""
+        return None if self._steady is None else replace(self._steady, changed=False)
 
     def interrupt(self) -> None:
         """No frame came for a while, or frames of another kind will: forget what was smoothed.
@@ -142,7 +147,7 @@ class SteadyLabel:
             self._steady = replace(self._steady, index=index)
 
     @property
-    def _standing(self) -> int | None:
+    def _state(self) -> int | None:
         if self._steady is None:
             return None
         return _UNKNOWN if self._steady.unknown else self._steady.index
@@ -155,7 +160,7 @@ class SteadyLabel:
 
     def _ahead(self, votes: np.ndarray, means: np.ndarray) -> int:
         """The state that this answer speaks for: a class index or :data:`_UNKNOWN`."""
-        standing, threshold = self._standing, self._threshold
+        standing, threshold = self._state, self._threshold
         best = int(votes.argmax())
         if votes is not means:  # of as many votes, the surer
             tied = np.flatnonzero(votes == votes[best])

@@ -98,6 +98,48 @@ def test_failures_are_counted_and_told_now_and_then(caplog: pytest.LogCaptureFix
     assert status.snapshot()["output_failures"] == {"failing": 3}
 
 
+@pytest.mark.parametrize("spared", [False, True])
+def test_what_a_recorded_source_waits_for_may_end_it(spared: bool) -> None:
+    status, output = Status("video.mp4", "m"), Failing(OSError(28, "No space left on device"))
+    output.lossless, output.spared = True, spared
+    outlet = Outlet(output, status, live=False)
+    outlet.result(make_result())
+    outlet.drain()
+    assert (outlet.failure is None) == spared
+    assert status.snapshot()["output_failures"] == ({"failing": 1} if spared else {})
+
+
+def test_draining_ends_with_the_patience_of_the_loop() -> None:
+    output = Slow()
+    output.lossless, output.hurry = True, lambda: None  # type: ignore[method-assign]
+    outlet = Outlet(output, Status("video.mp4", "m"), live=False)
+    outlet.result(make_result())
+    drained = threading.Thread(target=outlet.drain)
+    drained.start()
+    drained.join(0.1)
+    assert drained.is_alive()
+    outlet.patient = False
+    drained.join(PATIENCE)
+    assert not drained.is_alive() and output.told == []
+    output.go_on.set()
+
+
+def test_events_take_no_place_where_nobody_listens() -> None:
+    class Pictures(Slow):
+        event = Output.event
+
+    output = Pictures()
+    status = Status("test:", "m")
+    outlet = Outlet(output, status)
+    for _ in range(3):
+        outlet.result(make_result())
+    for _ in range(10):
+        outlet.event(label_event())
+    output.go_on.set()
+    outlet.close()
+    assert status.snapshot()["output_drops"] == {}
+
+
 def test_stop_stream_ends_the_loop_and_idle_is_called() -> None:
     status, output = Status("test:", "m"), Failing(StopStream())
     outlet = Outlet(output, status)

@@ -153,10 +153,36 @@ def test_what_a_replaced_model_gave_is_inferred_anew(
     classifier, made = answering
     red = np.full((48, 64, 3), COLORS["red"], np.uint8)
     frame = Frame(Grabbed(0.0, lambda: red), 0)
-    outcome = made.infer(Prepared(frame, made.prepare(frame), 0.0, 0.0))
+    prepared = Prepared(frame, made.prepare(frame), 0.0)
+    outcome = made.infer(prepared)
     assert made.answer(outcome).prediction.label == "red"
     other = Classifier.open(color_models.tflite_int8, threads=1)
     other.info = replace(other.info, class_names=("rot", "green", "blau"))
     classifier.become(other)
     again = made.answer(outcome)
     assert again.prediction.label == "rot" and again.spec is classifier.info.preprocess
+
+
+def test_a_model_that_is_replaced_before_it_infers_gets_no_tensor_of_the_old_one(
+    answering: tuple[Classifier, Answering],
+    color_models: ColorModels,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop's thread may take the new one over after the other one has looked which it is."""
+    classifier, made = answering
+    red = np.full((48, 64, 3), COLORS["red"], np.uint8)
+    frame = Frame(Grabbed(0.0, lambda: red), 0)
+    prepared = Prepared(frame, made.prepare(frame), 0.0)
+    infer, seen = classifier.infer, []
+
+    def late(group: Any, explain: bool = False) -> Any:
+        if not seen:
+            other = Classifier.open(color_models.tflite, threads=1)
+            other.info = replace(other.info, class_names=("rot", "green", "blau"))
+            classifier.become(other)
+        seen.append(group[0].backend)
+        return infer(group, explain)
+
+    monkeypatch.setattr(classifier, "infer", late)
+    assert made.answer(made.infer(prepared)).prediction.label == "rot"
+    assert len(seen) == 2 and seen[1] is classifier.backend

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -29,6 +30,9 @@ from edge_runtime.stream.status import Status
 from edge_runtime.stream.systemd import Notifier
 
 REPO = Path(__file__).parents[2]
+
+#: fcntl(2); the module has it from Python 3.10 on, on Linux alone.
+_F_SETPIPE_SZ = 1031
 
 #: Runs the command as the installed program does; a shell that starts the tests in the background
 #: hands down an ignored SIGINT.
@@ -151,6 +155,55 @@ def test_a_reader_that_does_not_read(
     assert process.returncode == (-signal.SIGINT if twice else 0), errors
     assert "Traceback" not in errors
     assert twice or "stdout: did not take in time" in errors
+
+
+def pictures(folder: Path, count: int) -> Path:
+    from PIL import Image
+
+    folder.mkdir()
+    for number in range(count):
+        Image.new("RGB", (8, 8), (255, 0, 0)).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def test_a_slow_reader_gets_all_of_a_recorded_source(
+    color_models: ColorModels, tmp_path: Path
+) -> None:
+    """More waits when the source ends than a pipe holds; other outputs have a moment at the end."""
+    state, source = tmp_path / "state.json", pictures(tmp_path / "photos", 50)
+    impatient = (
+        "from edge_runtime.stream.outputs import base\nbase.close_all.__defaults__ = (0.1,)\n"
+    )
+    wish = ("--model", color_models.tflite, "--source", source, "--json", "--state", state)
+    with started(tmp_path, *wish, before=impatient) as process:
+        assert process.stdout is not None and process.stderr is not None
+        fcntl.fcntl(process.stdout, _F_SETPIPE_SZ, 4096)
+
+        def stopped() -> bool:
+            with contextlib.suppress(OSError, ValueError):
+                return json.loads(state.read_text())["state"] == "stopped"
+            return False
+
+        wait_for(stopped, "the end of the loop")
+        time.sleep(0.5)
+        answers = [json.loads(line) for line in process.stdout]
+        assert process.wait(LONG) == 0, process.stderr.read()
+    assert [answer["frame"] for answer in answers if "frame" in answer] == list(range(50))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_the_last_answer_cannot_be_written(color_models: ColorModels, tmp_path: Path) -> None:
+    """The loop has ended when it fails."""
+    source = pictures(tmp_path / "photos", 1)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edge_runtime.cli", "stream", "--json",
+             "--model", color_models.tflite, "--source", source],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=LONG, check=False,
+            env=os.environ | {"PYTHONPATH": str(REPO)},
+        )  # fmt: skip
+    assert done.returncode == 6 and "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_has_seen_enough(color_models: ColorModels, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Collector(Output):
 
     name = "collect"
     lossless = True
+    spared = True  # a frame that is not kept is no answer that is lost
 
     def __init__(
         self, settings: CollectSettings, classifier: Classifier, status: Status, live: bool

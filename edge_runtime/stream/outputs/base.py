@@ -44,6 +44,7 @@ class Output:
         capacity: What may wait in its queue; then the oldest is dropped and counted.
         lossless: Whether, with a source that is not live, the loop waits for it instead, and the
             stream ends when it fails: a recorded source can be run again.
+        spared: Whether the loop does wait for it, but goes on when it fails.
         vital: Whether the stream ends when it fails: BrokenPipeError on standard output.
         skips: Whether leaving results out is its nature, as of a window; then that counts as no drop.
         farewell: Seconds that it needs at the end; fewer than what others have anyway are ignored.
@@ -56,6 +57,7 @@ class Output:
     wants_heatmaps = False
     capacity = 8
     lossless = False
+    spared = False
     vital = False
     skips = False
     farewell = 0.0
@@ -107,6 +109,8 @@ class Outlet:
         self.failure: Exception | None = None  #: that ends the stream; the loop raises it
         self.patient = True  #: whether the loop may wait for it; a plain attribute, for signals
         self._status, self._waits = status, output.lossless and not live
+        self._ends = output.vital or (self._waits and not output.spared)
+        self._listens = type(output).event is not Output.event
         self._queue: deque[FrameResult | Event] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -122,8 +126,9 @@ class Outlet:
             self._put(result)
 
     def event(self, event: Event) -> None:
-        """Queue an event; results make room for it."""
-        self._put(event)
+        """Queue an event; results make room for it, where the output does anything with it."""
+        if self._listens:
+            self._put(event)
 
     def finish(self) -> None:
         """Have it end after what waits in its queue; at once, without waiting for that."""
@@ -132,6 +137,14 @@ class Outlet:
             self._changed.notify_all()
         if not already:
             self.output.hurry()
+
+    def drain(self) -> None:
+        """Let it finish, for as long as the loop would wait for it: until it is no longer patient."""
+        if not self._waits:
+            return
+        self.finish()
+        while self.patient and self._thread.is_alive():
+            self._thread.join(_POLL)
 
     def close(self, seconds: float = _FAREWELL) -> bool:
         """Let it finish, for a few seconds; whether it did."""
@@ -191,7 +204,7 @@ class Outlet:
         try:
             method(item)
         except Exception as error:  # an output's failure is not the stream's
-            if self.output.vital or self._waits or isinstance(error, StopStream):
+            if self._ends or isinstance(error, StopStream):
                 with self._changed:
                     self.failure = self.failure or error
                     self._changed.notify_all()

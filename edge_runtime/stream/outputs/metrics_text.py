@@ -19,7 +19,7 @@ from ...procfs import resident_bytes
 #: Counters of the status: key there, name here, help.
 _COUNTERS = (
     ("frames", "frames", "Frames that the source gave."),
-    ("results", "results", "Frames that were answered."),
+    ("results", "results", "Frames that were answered, failed inferences included."),
     ("dropped", "frames_dropped", "Frames of a live source that made way for newer ones."),
     ("skipped", "frames_skipped", "Frames left out by --every and --max-fps."),
     ("corrupt", "frames_corrupt", "Frames that were damaged."),

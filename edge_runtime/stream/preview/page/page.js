@@ -7,7 +7,6 @@ const SOURCE = {
   ended: ["", "Ended"],
   lost: ["bad", "Lost"],
   stalled: ["bad", "Stalled"],
-  retry: ["bad", "Lost"],
 };
 const WAITING = { none: "Waiting for the first answer", undecided: "Undecided", unknown: "unknown" };
 

@@ -360,6 +360,20 @@ def test_a_broken_new_model_keeps_the_old_one(classifier: Classifier, video: Pat
     assert classifier.backend is backend
 
 
+def test_a_model_that_belongs_to_its_thread_is_not_loaded_on_another(
+    classifier: Classifier, color_models: ColorModels, video: Path
+) -> None:
+    def open_again() -> Classifier:
+        opened = other_model(color_models)
+        opened.backend.any_thread = False
+        return opened
+
+    run, results = reloading(classifier, video, open_again, 4)
+    assert [r.prediction.label for r in results] == [name for name in ORDER for _ in range(10)]
+    event = next(event for event in run.notes.events if event.kind == "reload")
+    assert not event.data["ok"] and "belongs to the thread" in event.data["error"]
+
+
 def test_a_new_model_that_loads_and_cannot_infer_is_refused(
     classifier: Classifier, color_models: ColorModels, video: Path
 ) -> None:

@@ -20,6 +20,7 @@ from test_runtime_collect_drift import add_features
 
 from edge_runtime import Classifier
 from edge_runtime.cli import cli
+from edge_runtime.commands.stream_options.loop import LoopChoice
 from edge_runtime.errors import SystemFailure, UsageError
 from edge_runtime.stream.collect.collector import Collector, CollectSettings
 from edge_runtime.stream.collect.store import INDEX
@@ -31,9 +32,8 @@ CLOSE, CLEAR = (0.4, 0.35, 0.25), (0.9, 0.06, 0.04)
 
 
 def collector(folder: Path, model: Path, live: bool = False, **settings: Any) -> Collector:
-    with Classifier.open(model) as classifier:
-        chosen = CollectSettings(str(folder), **settings)
-        return Collector(chosen, classifier, Status("camera", str(model)), live)
+    chosen = CollectSettings(str(folder), **settings)
+    return Collector(chosen, Classifier.open(model), Status("camera", str(model)), live)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -183,6 +183,31 @@ def test_a_reloaded_model_is_followed(bundle: Path, tmp_path: Path) -> None:
     assert output._drift is None
     output.event(Event("reload", {"error": None}))
     assert output._drift is not None
+
+
+def test_a_reloaded_model_is_the_one_that_the_stream_opened(
+    bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its format, which the bundle's new default decides, and its threshold, from an option."""
+    caplog.set_level(logging.INFO, "edge_runtime")
+    output = collector(tmp_path / "c", bundle, every=0, reasons=("unknown", "drift", "margin"))
+    assert "no unknown" in caplog.text and output._drift is None
+    caplog.clear()
+    add_features(bundle, 0.3)
+    edit_manifest(
+        bundle,
+        default="onnx-fp32",
+        artifacts=lambda old: [entry for entry in old if entry["format"] != "tflite-fp32"],
+        training_features=lambda old: old | {"thresholds": {"onnx-fp32": 0.3}},
+    )
+    new = LoopChoice({"threshold": 0.5}).apply_threshold(Classifier.open(bundle))
+    output._classifier.become(new)
+    output.event(Event("reload", {"ok": True, "format": "onnx-fp32"}))
+    assert "no unknown" not in caplog.text and "no drift" not in caplog.text
+    assert output._drift is not None and output._drift.threshold == 0.3
+    output.result(answered(jpeg(scene(1)), scores=CLOSE))
+    (line,) = lines(tmp_path / "c")
+    assert line["format"] == "onnx-fp32"
 
 
 def test_a_reloaded_file_may_have_other_labels(color_models: ColorModels, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,18 @@ def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
             assert data(reader.read(LONG)) == GREEN
             reader.close()
         assert len(proxy.requests) == 1
+
+
+def test_a_proxy_that_is_no_url_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not in a traceback: what follows the password's slash looks like a port to urllib."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://me:sec/ret@proxy")
+    with pytest.raises(SourceLost, match="no proxy's URL") as caught:
+        reader_of("http://camera.invalid:81/video").read(LONG)
+    shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
+    assert "'sec'" not in shown and "ret@" not in shown
 
 
 class PlainCamera(BadCamera):

@@ -11,11 +11,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stream_results import PATIENCE, label_event, make_result, wait_for
+from stream_results import PATIENCE, label_event, make_frame, make_result, wait_for
 
 from edge_runtime.errors import SystemFailure, UsageError
 from edge_runtime.stream.outputs.base import Outlet
@@ -198,6 +199,38 @@ def test_broker_dead_from_the_start_and_restarted(
     wait_for(lambda: ears.last("home/cam/availability") == "online")
     assert status.snapshot()["output_failures"] == {}
     ears.close()
+
+
+def test_one_result_in_so_many_seconds_is_dropped_without_a_broker(
+    broker: Broker, open_mqtt: Callable[..., Any]
+) -> None:
+    """Not every frame; also not while an event at the head of the queue waits for the broker."""
+    idle, status = open_mqtt(every=3600.0)
+    waiting, _ = open_mqtt(every=3600.0)
+    waiting.event(label_event("red"))
+    wait_for(lambda: not waiting._queue)  # its thread holds the event
+    for number in range(300):
+        for outlet in (idle, waiting):
+            outlet.result(make_result("red", frame=make_frame(number)))
+    assert len(waiting._queue) == 1
+    assert idle.close(PATIENCE)
+    assert status.snapshot()["output_drops"] == {"mqtt": 1}
+
+
+def test_a_result_that_waited_for_long_is_not_published(
+    broker: Broker, open_mqtt: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outlet, status = open_mqtt(every=10.0)
+    output, published = outlet.output, []
+    monkeypatch.setattr(output, "_publish", lambda topic, data: published.append(data["frame"]))
+    monkeypatch.setattr(output, "_connected", True)
+    now = time.monotonic()
+    for number, age in enumerate((3600.0, 5.0)):
+        output.result(make_result(frame=make_frame(number, captured=now - age)))
+    assert published == [1] and status.snapshot()["output_drops"] == {"mqtt": 1}
+    slow = replace(make_result(frame=make_frame(2, captured=now - 60.0)), age_ms=59_000.0)
+    output.result(slow)  # of a model that takes a minute, and told at once
+    assert published == [1, 2]
 
 
 def test_queue_is_bounded_and_the_end_is_quick(

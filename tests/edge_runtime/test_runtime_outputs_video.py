@@ -218,6 +218,33 @@ def test_a_dead_encoder_gets_a_successor(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(read(tmp_path / "video-2.avi")[1]) == 2
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX")
+def test_an_encoder_that_does_not_finish_gets_a_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its late answer would be taken for that of the next file; the one it left counts as space."""
+    monkeypatch.setattr(video_module, "_REST", 0.0)
+    output = Video(str(tmp_path / "cam.avi"), True, fps=10, codec="MJPG", minutes=1 / 60)
+    done: list[str] = []
+    monkeypatch.setattr(output._parts, "done", lambda file: done.append(Path(file).name))
+    for moment in (0.0, 0.5):
+        output.result(at(moment))
+    assert output._process is not None
+    hanging = output._process._process
+    hanging.send_signal(signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(video_module, "_FINISH", 0.05)
+        with pytest.raises(SystemFailure, match="no answer"):
+            output.result(at(1.0))
+    assert done == ["cam-000001.avi"]
+    assert hanging.poll() is not None and output._process is None  # it does not stay, either
+    for moment in (1.1, 1.2):
+        output.result(at(moment))
+    output.close()
+    assert done == ["cam-000001.avi", "cam-000002.avi"]
+    assert len(read(tmp_path / "cam-000002.avi")[1]) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_playable_after_a_signal(
     tmp_path: Path, color_models: ColorModels, number: signal.Signals

@@ -131,6 +131,17 @@ def test_retry_after(server: Server, header: Callable[[], str]) -> None:
     assert second - first > 0.9  # a date is cut to whole seconds
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["9" * 400, "9" * 5000, "1e400", "soon", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+     "Mon, 01 Jan 0001 00:00:00 +2359"],
+)  # fmt: skip
+def test_a_retry_after_that_is_none_is_no_refusal(server: Server, header: str) -> None:
+    server.answers = [(503, {"Retry-After": header})]
+    webhook(server.url).event(label_event())
+    assert len(server.requests) == 2
+
+
 def test_given_up_after_a_while(server: Server) -> None:
     server.answers = [(500, {})] * 1000
     patience = Patience(first=0.01, longest=0.02, give_up=0.2)
@@ -181,6 +192,56 @@ def test_a_server_that_hangs_or_drips(drip: bytes) -> None:
             target.post(b"{}", {}, 5.0, 0.4)
         assert time.monotonic() - begun < PATIENCE / 2  # not until the server stops
         stop.set()
+
+
+def test_a_look_up_that_hangs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts, too; and attempts do not pile one hanging look-up upon the other."""
+    go_on, asked, real = threading.Event(), [], socket.getaddrinfo
+
+    def slow(*args: object, **options: object) -> object:
+        asked.append(args)
+        go_on.wait(PATIENCE)
+        return real("127.0.0.1", server.server_port, type=socket.SOCK_STREAM)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    target = Target("http://slow.invalid/", "--webhook")
+    for _ in range(3):
+        with pytest.raises(TimeoutError, match=r"not found within 0\.05 s"):
+            target.post(b"{}", {}, 5.0, 0.05)
+    assert len(asked) == 1
+    go_on.set()
+    assert target.post(b"{}", {}, 5.0, PATIENCE).status == 204 and len(asked) == 1
+    assert target.post(b"{}", {}, 5.0, PATIENCE).status == 204 and len(asked) == 2
+
+
+def test_all_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def silent(self: socket.socket, _: object) -> None:
+        given.append(self.gettimeout() or 0.0)
+        time.sleep(given[-1])
+        raise TimeoutError("timed out")
+
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", 80))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 8)
+    monkeypatch.setattr(socket.socket, "connect", silent)
+    with pytest.raises(TimeoutError):
+        Target("http://many.invalid/", "--webhook").post(b"{}", {}, 5.0, 0.4)
+    assert sum(given) < 0.41 and all(given)
+
+
+def test_the_next_address_where_one_refuses(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = closed.getsockname()
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", where)
+        for where in (dead, server.server_address)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    target = Target("http://two.invalid/", "--webhook")
+    assert target.post(b"{}", {}, PATIENCE, PATIENCE).status == 204
 
 
 def test_the_end_of_the_stream_does_not_wait(

@@ -90,8 +90,9 @@ def proxy_for(address: Address) -> Address | None:
         return None
     try:
         return Address.parse(url if "://" in url else f"http://{url}")
-    except ValueError as error:
-        raise SourceLost(f"{address.scheme}_proxy: no proxy's URL. Check the variable.") from error
+    except ValueError:
+        # Not chained: it may quote a password.
+        raise SourceLost(f"{address.scheme}_proxy: no proxy's URL. Check the variable.") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,9 +20,7 @@ from .reasons import DRIFT, FLICKER, MARGIN, REASONS, UNKNOWN, Flicker, margin
 from .store import Store
 
 if TYPE_CHECKING:
-    from ...backends.base import Backend
     from ...classifier import Classifier
-    from ...manifest import ModelInfo
     from ...prediction import Prediction
     from ..status import Status
 
@@ -67,7 +65,7 @@ class Collector(Output):
 
         Args:
             settings: What is kept.
-            classifier: The model.
+            classifier: The model of the stream, which others load anew; only looked at.
             status: What the run counts; names source and model.
             live: Whether the source is live: then seconds are those of a clock on the wall.
 
@@ -76,13 +74,14 @@ class Collector(Output):
             SystemFailure: It cannot be written to.
         """
         self._settings, self._status, self._live = settings, status, live
+        self._classifier = classifier
         self._store = Store(settings.folder, settings.max_mb * 1e6)
         self._chooser = Chooser(settings.every)
         self._flicker = Flicker(settings.flicker)
         self._drift: Drift | None = None
         self._next_drift: float | None = None
         self._said_one_class = False
-        self._use(classifier.info, classifier.format, classifier.backend)
+        self._use(classifier)
 
     def result(self, result: FrameResult) -> None:
         """Judge a frame; keep one if it is time."""
@@ -103,24 +102,19 @@ class Collector(Output):
 
     def event(self, event: Event) -> None:
         """Follow a model that was loaded anew."""
-        from ...bundle import is_bundle
+        if event.kind == "reload" and not event.data.get("error"):
+            self._use(self._classifier)  # which has become the new one, as the stream opened it
 
-        loaded = event.kind == "reload" and not event.data.get("error")
-        if loaded and is_bundle(self._status.model):  # of others nothing but labels is used
-            from ...opening import open_model
-
-            opened = open_model(self._status.model, self._format)
-            self._use(opened.info, opened.format, opened.backend)
-
-    def _use(self, info: ModelInfo, fmt: str, backend: Backend) -> None:
-        self._info, self._format = info, fmt
+    def _use(self, classifier: Classifier) -> None:
+        info = classifier.info
+        self._info, self._format = info, classifier.format
         self._folders = folder_names([*info.class_names, UNKNOWN_FOLDER])
         self._drift, off = None, []
         if UNKNOWN in self._settings.reasons and info.output.unknown_threshold is None:
             off.append(f"{UNKNOWN} (the model has no threshold for it)")
         if DRIFT in self._settings.reasons:
             try:
-                self._drift = open_drift(self._status.model, fmt, backend)
+                self._drift = open_drift(self._status.model, self._format, classifier.backend)
             except NoDrift as error:
                 off.append(f"{DRIFT} ({error})")
             except ModelError as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ...errors import UsageError
+from .connecting import Dialler
 
 #: Longest wait that a server's Retry-After is believed, seconds.
 _LONGEST_WAIT = 3600.0
@@ -63,6 +64,7 @@ class Target:
             raise UsageError(f"{option}: blanks and letters beyond ASCII must be percent-encoded.")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._host, self._port = parts.hostname, port or (443 if self._tls else 80)
+        self._dialler = Dialler(self._host, self._port)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._user = None
         if parts.username is not None:
@@ -76,15 +78,15 @@ class Target:
         Args:
             body: JSON.
             headers: On top of those that are always there.
-            connect: Seconds for the connection.
-            whole: Seconds for everything.
+            connect: Seconds for the connection to one address of the host.
+            whole: Seconds for everything, from the look-up of the host's name on.
 
         Raises:
             OSError: No connection, or none of the expected length.
             HTTPException: What came back is no HTTP.
         """
         end = time.monotonic() + whole
-        plain = socket.create_connection((self._host, self._port), timeout=min(connect, whole))
+        plain = self._dialler.connect(connect, whole)
         with contextlib.ExitStack() as stack:
             stack.callback(plain.close)
             watchdog = _Watchdog(plain)
@@ -151,10 +153,9 @@ def _seconds(header: str | None) -> float | None:
         return None
     try:
         wait = float(int(header.strip()))
-    except ValueError:
+    except (ValueError, OverflowError):  # no number, or one of hundreds of digits
         try:
-            moment = email.utils.parsedate_to_datetime(header)
-        except ValueError:
+            wait = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
+        except (ValueError, OverflowError):
             return None
-        wait = moment.timestamp() - time.time()
     return min(max(wait, 0.0), _LONGEST_WAIT)

@@ -35,6 +35,9 @@ _KEEPALIVE = 30
 #: Seconds for a connection, and for one message to be on its way (QoS 0) or acknowledged.
 _CONNECT, _PUBLISH = 5.0, 15.0
 
+#: Seconds that the answer of a frame may wait here at least before it is too old to be told.
+_STALE = 1.0
+
 #: Seconds that the farewell may take.
 _FAREWELL = 2.0
 
@@ -73,7 +76,6 @@ class Mqtt(Output):
         self._address, self._status, self._qos = address, status, qos
         self._topics = Topics(address.prefix)
         self._every, self._next = every, float("-inf")
-        self.wants_results = every is not None
         self._discovery = discovery
         self._state: dict[str, Any] = {
             "state": None, "label": None, "unknown": False, "score": None, "since": None,
@@ -86,15 +88,27 @@ class Mqtt(Output):
         self._client.connect_async(address.host, address.port, _KEEPALIVE)
         self._client.loop_start()
 
-    def result(self, result: FrameResult) -> None:
-        """Publish one answer, if its time has come and the broker is there."""
+    @property
+    def wants_results(self) -> bool:  # type: ignore[override]  # changes with time
+        """Whether an answer is due; the loop asks before each frame, and a yes is this one's turn.
+
+        So one in :attr:`_every` seconds waits in the queue, also while an event there waits for the
+        broker.
+        """
         now = time.monotonic()
         if self._every is None or now < self._next:
-            return
-        if not self._connected:  # an old answer is of no use later
+            return False
+        self._next = now + self._every
+        return True
+
+    def result(self, result: FrameResult) -> None:
+        """Publish one answer, if the broker is there and it did not wait here for long."""
+        took = result.age_ms + (result.prediction.ms or {}).get("total", 0.0)
+        waited = time.monotonic() - result.frame.captured - took / 1000
+        late = waited > max(self._every or 0.0, _STALE)
+        if late or not self._connected:  # an old answer is of no use later
             self._status.dropped_by(self.name)
             return
-        self._next = now + self._every
         self._publish(self._topics.result, result.to_dict())
 
     def event(self, event: Event) -> None:

@@ -39,7 +39,7 @@ _RESERVE, _RESERVE_SHARE, _BUFFERED = 32 << 20, 0.05, 1 << 20
 #: Bytes that the end of a file takes for each frame: MP4 has its index there.
 _INDEX = 40
 
-#: Seconds between looks at the space, and before a process that died is started anew.
+#: Seconds between looks at the space, and before another process takes the place of one that died or hangs.
 _LOOK, _REST = 1.0, 30.0
 
 #: Seconds to start, to open a file, and to finish it.
@@ -148,10 +148,10 @@ class Video(Output):
             self._running().send({"do": "frame", "again": again}, data)
         except SystemFailure:
             if self.wants_results:  # the process is gone; another one gets another file
-                if self._part is not None:
-                    self._parts.done(self._part)
-                self._part, self._process = None, None
-                self._again_at = time.monotonic() + _REST
+                part, self._part = self._part, None
+                self._drop_process()
+                if part is not None:
+                    self._parts.done(part)
             raise
         self._frames += again + 1
 
@@ -183,10 +183,23 @@ class Video(Output):
 
     def _end_part(self) -> None:
         part, self._part = self._part, None
-        if part is not None and self._process is not None:
+        if part is None or self._process is None:
+            return
+        try:
             self._process.send({"do": "close"})
             self._process.answer(_FINISH)
-            self._parts.done(part)
+        except SystemFailure:
+            self._drop_process()  # a late answer would be taken for that to the next question
+            raise
+        finally:
+            self._parts.done(part)  # it takes its space, whole or not
+
+    def _drop_process(self) -> None:
+        """Go on without it; another one is started after a while."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close(_FINISH)
+        self._again_at = time.monotonic() + _REST
 
     def _check_space(self) -> None:
         """Stop while there is room to finish the file: OpenCV tells nobody of a full disk."""

@@ -49,8 +49,8 @@ class Patience:
     """How long a webhook is tried.
 
     Attributes:
-        connect: Seconds for the connection.
-        whole: Seconds for connection, message and answer.
+        connect: Seconds for the connection to one address of the server.
+        whole: Seconds for the look-up of its name, connection, message and answer.
         first: Seconds before the second attempt; doubled each time, half of it by chance.
         longest: Seconds between two attempts at most, unless the server asks for more.
         give_up: Seconds after which a message is given up.

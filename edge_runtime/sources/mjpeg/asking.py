@@ -161,11 +161,11 @@ class Asker:
 def _redirected(address: Address, where: str) -> Address:
     try:
         return Address.parse(urllib.parse.urljoin(address.url, where))
-    except ValueError as error:
+    except ValueError:  # its text may quote a password
         scheme = where.partition("://")[0]
         raise SourceLost(
             f"the answer is a redirect that is not followed ({scheme[:20]!r}). Name the URL itself."
-        ) from error
+        ) from None
 
 
 def _proxy_login(proxy: Address) -> list[str]:

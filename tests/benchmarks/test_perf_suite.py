@@ -168,6 +168,9 @@ def test_rows_of_others_stay_on_the_page(fake: Suite, tmp_path: Path) -> None:
     assert fake.run("--only", "folder", "--work", str(tmp_path / "new")) == []
     assert fake.done.exit_code == 2 and "would be lost" in fake.done.stderr
     assert (tmp_path / "RESULTS.md").read_text() == text
+    (tmp_path / "RESULTS.md").write_text(text + "| of-old | `python -m gone` | | | |\n")
+    fake.run("--only", "folder")
+    assert "of-old" not in (tmp_path / "RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def main(
 
 def _refuse_loss(out: Path, names: Set[str], work: Path) -> None:
     """Raise UsageError if the page has rows that the new one would not have."""
-    lost = [name for name in named_in(out) if name not in names]
+    # Rows of comparisons that there are no more are to go.
+    lost = [c.name for c in COMPARISONS if c.name in named_in(out) and c.name not in names]
     if lost:
         raise click.UsageError(
             f"{out}: its rows of {', '.join(lost)} would be lost, {work} has none of them. Give "

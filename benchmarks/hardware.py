@@ -10,6 +10,8 @@ from typing import Any
 from edge_runtime.machine import cpu_name, installed_versions
 from edge_runtime.procfs import read
 
+from .machine_files import governor
+
 #: Distributions whose versions change the figures.
 _PACKAGES = (
     "ai-edge-litert",
@@ -38,7 +40,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
         "ram_bytes": _ram(read(root / "proc/meminfo") or ""),
-        "governor": _governor(root / "sys/devices/system/cpu"),
+        "governor": governor(root),
         "architecture": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -46,32 +48,11 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
-def one_line(machine: dict[str, Any]) -> str:
-    """:func:`describe_machine` for a reader."""
-    ram = machine["ram_bytes"]
-    parts = [
-        machine["board"],
-        machine["cpu"] or "unknown CPU",
-        f"{machine['usable_cores']} of {machine['cores']} cores",
-        f"{ram / 1e9:.1f} GB RAM" if ram else None,
-        f"governor {machine['governor'] or 'not readable'}",
-        f"{machine['system']} {machine['architecture']}",
-        f"Python {machine['python']}",
-        *(f"{name} {version}" for name, version in machine["packages"].items()),
-    ]
-    return ", ".join(part for part in parts if part)
-
-
 def _ram(meminfo: str) -> int | None:
     for line in meminfo.splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024
     return None
-
-
-def _governor(cpus: Path) -> str | None:
-    files = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_governor"))
-    return ",".join(sorted({read(file) or "" for file in files} - {""})) or None
 
 
 def usable_cores() -> int | None:

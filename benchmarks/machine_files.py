@@ -56,11 +56,12 @@ class Machine:
         """How the machine is now.
 
         Args:
-            ask_firmware: Whether throttle bits are wanted.
+            ask_firmware: Whether ``vcgencmd`` may be asked for throttle bits, where the kernel does
+                not show them. What the kernel shows is read at every look.
         """
         found = temperatures(self._root) if self._zones else []
         degrees = [zone["celsius"] for zone in found]
-        throttled = self._throttled() if ask_firmware else None
+        throttled = self._throttled(ask_firmware)
         return Look(time.monotonic(), self.clock(), max(degrees, default=None), throttled)
 
     def counters(self) -> Counters:
@@ -91,8 +92,7 @@ class Machine:
 
     def governor(self) -> str | None:
         """Of the cores; several joined by commas."""
-        files = sorted((self._root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_governor"))
-        return ",".join(sorted({read(file) or "" for file in files} - {""})) or None
+        return governor(self._root)
 
     def cores(self) -> int:
         """That share the machine's work, by /proc/stat."""
@@ -100,10 +100,10 @@ class Machine:
         found = sum(line.startswith("cpu") for line in text.splitlines()) - 1
         return found if found > 0 else os.cpu_count() or 1
 
-    def _throttled(self) -> tuple[str, ...] | None:
+    def _throttled(self, ask_firmware: bool) -> tuple[str, ...] | None:
         found: list[str] | None = None
         if self._firmware:
-            bits = throttling(self._root)
+            bits = throttling(self._root, ask_firmware)
             found = list(bits["now"]) if bits else None
         devices = sorted((self._root / "sys/class/thermal").glob("cooling_device*"))
         brakes = [d for d in devices if _slows_cores(read(d / "type") or "")]
@@ -131,6 +131,12 @@ class Machine:
             if line.startswith(("pswpin ", "pswpout ")):
                 pages = (pages or 0) + int(line.split()[1])
         return None if pages is None else pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def governor(root: Path) -> str | None:
+    """Of the cores of a machine whose ``sys`` lies there; several joined by commas."""
+    files = sorted((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_governor"))
+    return ",".join(sorted({read(file) or "" for file in files} - {""})) or None
 
 
 def _slows_cores(kind: str) -> bool:

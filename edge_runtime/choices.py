@@ -27,9 +27,11 @@ CHOICES_VERSION = 1
 _MAX_THREADS = 256
 
 #: Delegates and providers that a choice may name. A library's path is none of them: a bundle is data,
-#: and opening one must not load code that its author names.
+#: and opening one must not load code that its author names. Values of options are words such as
+#: ``usb:0``, ``GPU.0`` and ``0.5``, and no names of files: behind a full stop there are only digits.
+_OPTION = r"\w+=-?\w+(?:\.\d+|[:-]\w+)*"
 _DELEGATE = re.compile(
-    r"(edgetpu|gpu|xnnpack|none)(,[a-z_]+=\w+)*|[A-Za-z]+ExecutionProvider(:[a-z_]+=\w+(,[a-z_]+=\w+)*)?"
+    rf"(edgetpu|gpu|xnnpack|none)(,{_OPTION})*|[A-Za-z]+ExecutionProvider(:{_OPTION}(,{_OPTION})*)?"
 )
 
 #: A file of choices is small: a board has some hundred bytes.
@@ -150,9 +152,38 @@ def choice_for(folder: Path, manifest: Manifest) -> Choice | None:
 def read_choices(file: Path) -> dict[str, Choice]:
     """Choices by board; of a file that a newer version wrote, none.
 
+    An entry that cannot be right is passed over: it is of no use to its own board, and the others
+    have nothing to do with it.
+
     Raises:
         BundleError: The file is damaged.
     """
+    found = {}
+    for board, entry in (_entries(file) or {}).items():
+        try:
+            found[board] = Choice.from_dict(entry)
+        except (AttributeError, BundleError):
+            continue
+    return found
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a bundle whose choices a newer version wrote, which would be lost.
+
+    Raises:
+        UsageError: There is such a file.
+        BundleError: The file that is there is damaged.
+    """
+    file = folder / CHOICES_NAME
+    if file.is_file() and _entries(file) is None:
+        raise UsageError(
+            f"{file}: has another layout than {CHOICES_VERSION}, perhaps of a newer version, and "
+            "stays as it is. Install that version, or remove the file."
+        )
+
+
+def _entries(file: Path) -> dict[str, Any] | None:
+    """What the file holds by board, unread; None of another layout."""
     try:
         with open(file, "rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
@@ -160,8 +191,8 @@ def read_choices(file: Path) -> dict[str, Choice]:
             raise BundleError(f"more than {_MAX_BYTES} bytes")
         data = json.loads(content)
         if data["schema_version"] != CHOICES_VERSION:
-            return {}
-        return {str(board): Choice.from_dict(entry) for board, entry in data["boards"].items()}
+            return None
+        return dict(data["boards"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BundleError) as error:
         raise BundleError(
             f"{file}: damaged ({error}). Remove it; edge-bench run --save-choice writes it anew."
@@ -171,7 +202,8 @@ def read_choices(file: Path) -> dict[str, Choice]:
 def write_choice(folder: Path, manifest: Manifest, board: str, choice: Choice) -> Path:
     """Add a board's choice to a bundle, or replace the one it had.
 
-    Choices of other boards stay; those of model files that the bundle does not have any more go.
+    Choices of other boards stay, those that this version cannot read, too; those of model files that
+    the bundle does not have any more go.
     The file is replaced as a whole, so that a reader finds the old or the new one.
 
     Args:
@@ -184,7 +216,8 @@ def write_choice(folder: Path, manifest: Manifest, board: str, choice: Choice) -
         The file.
 
     Raises:
-        UsageError: The bundle does not have that model file.
+        UsageError: The bundle does not have that model file, the choice names a library, or a newer
+            version wrote the file that is there.
         BundleError: The file that is there is damaged.
         SystemFailure: It cannot be written.
     """
@@ -199,19 +232,18 @@ def write_choice(folder: Path, manifest: Manifest, board: str, choice: Choice) -
         )
     if choice.delegate is not None and not may_name(choice.delegate):
         raise UsageError(
-            f"{choice.delegate}: a bundle may name a delegate, no library. Nothing was chosen; give "
-            "the delegate and the threads to edge-classify yourself."
+            f"{choice.delegate}: a bundle may name a delegate or provider, no library and no path. "
+            "Nothing was chosen; give it and the threads to edge-classify yourself."
         )
     file = folder / CHOICES_NAME
     # Two that write at once take turns, by a file that is there anyway.
     with system_failures(file), open(folder / MANIFEST_NAME, "rb") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        kept = read_choices(file) if file.is_file() else {}
-        boards = {b: c for b, c in kept.items() if _fits(c, manifest)} | {board: choice}
-        data = {
-            "schema_version": CHOICES_VERSION,
-            "boards": {name: asdict(entry) for name, entry in sorted(boards.items())},
-        }
+        check_writable(folder)
+        before = _entries(file) if file.is_file() else None
+        boards = {b: e for b, e in (before or {}).items() if _speaks_of(e, manifest)}
+        boards[board] = asdict(choice)
+        data = {"schema_version": CHOICES_VERSION, "boards": dict(sorted(boards.items()))}
         with atomic_file(file) as temporary:
             text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -220,4 +252,11 @@ def write_choice(folder: Path, manifest: Manifest, board: str, choice: Choice) -
 
 def _fits(choice: Choice, manifest: Manifest) -> bool:
     """Whether a bundle has the very file that was measured."""
-    return any((a.format, a.sha256) == (choice.format, choice.sha256) for a in manifest.artifacts)
+    return _speaks_of(asdict(choice), manifest)
+
+
+def _speaks_of(entry: Any, manifest: Manifest) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    named = (entry.get("format"), entry.get("sha256"))
+    return any((a.format, a.sha256) == named for a in manifest.artifacts)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_runtime.console import EdgeCommand
-from edge_runtime.errors import CheckFailed, InputsFailed, MissingComponent
+from edge_runtime.errors import CheckFailed, EdgeError, InputsFailed, MissingComponent
 
 from .measuring_options import measuring_options
 from .showing_options import showing_options
 
 if TYPE_CHECKING:
-    from ..measuring.run import Settings
+    from ..measuring.run import Outcome, Settings
     from ..result import Result, Row
     from ..show import Wishes
+
+_log = logging.getLogger("benchmarks")
 
 
 @click.command(
@@ -48,11 +51,46 @@ def run(
     --out, and marked INVALID.
     """
     from ..measuring.run import run as measure
-    from ..show import present, raise_verdict
+    from ..show import present, save
 
-    wishes.check(models)
+    choices = measuring.choices
+    wishes.check(models, named(choices.delegates), named(choices.providers))
     outcome = measure(models, data, measuring)
     present(outcome.result, wishes)
+    unsaved = None
+    try:
+        save(outcome.result, wishes)
+    except EdgeError as error:
+        unsaved = error
+    try:
+        raise_outcome(outcome, wishes, strict)
+    except BaseException:
+        # What was measured decides the exit code; that the choice was not saved is said all the same.
+        if unsaved is not None:
+            _log.warning("%s", unsaved)
+        raise
+    if unsaved is not None:
+        raise unsaved
+
+
+def named(texts: Sequence[str]) -> list[str]:
+    """Delegates or providers that were asked for by name."""
+    from ..measuring.plan import DEFAULT
+
+    return [text for text in texts if text != DEFAULT]
+
+
+def raise_outcome(outcome: Outcome, wishes: Wishes, strict: bool) -> None:
+    """End with what a run deserves, if that is anything but 0.
+
+    Raises:
+        BaseException: What interrupted it.
+        InputsFailed: See :func:`raise_failures`.
+        MissingComponent: Likewise.
+        CheckFailed: No row holds the limits; or, if it has to be valid, the run or a row is not.
+    """
+    from ..show import raise_verdict
+
     if outcome.interrupted is not None:
         raise outcome.interrupted
     raise_failures(outcome.result["rows"])

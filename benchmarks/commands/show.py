@@ -27,9 +27,10 @@ def show(result: str, wishes: Wishes) -> None:
     another percentile) it gets a new verdict by them. The exit code is 4 if no row holds them.
     """
     from ..loading import read_result
-    from ..show import present, raise_verdict
+    from ..show import present, raise_verdict, save
 
     found = read_result(result)
     wishes.check(sorted({row["artifact"]["subject"] for row in found["rows"]}))
     present(found, wishes)
+    save(found, wishes)
     raise_verdict(found, wishes)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import click
+from click.core import ParameterSource
 
 from edge_runtime.console import json_option, overwrite_option
 
@@ -81,8 +82,10 @@ def showing_options(function: click.decorators.FC) -> click.decorators.FC:
                 )
             }
         )
+        source = click.get_current_context().get_parameter_source("percentile")
         wishes = Wishes(
             limits=limits,
+            percentile_named=source is not ParameterSource.DEFAULT,
             **{name: kwargs.pop(name) for name in ("as_json", "outs", "overwrite", "save_choice")},
         )
         return inner(*args, wishes=wishes, **kwargs)

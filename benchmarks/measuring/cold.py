@@ -8,13 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from edge_runtime.child.asking import module_command
 from edge_runtime.errors import ChildDied, EdgeError, MissingComponent, Overdue
-from edge_runtime.settings import NAMES, ModelSettings
+from edge_runtime.settings import ModelSettings
 
+from ..model_options import model_options
 from .plan import Configuration
 
 #: The child's working folder is the one that holds the packages.
@@ -45,31 +46,19 @@ def image_command(
         ("--interpreter", engine.interpreter),
         ("--delegate", engine.delegate),
         *(("--provider", provider) for provider in engine.providers),
-        *_settings_options(settings, folder),
     ):
         if value is not None:
             words += [option, str(value)]
-    return [*words, "--", photo]
+    return [*words, *_settings_options(settings, folder), "--", photo]
 
 
-def _settings_options(settings: ModelSettings | None, folder: Path) -> list[tuple[str, Any]]:
+def _settings_options(settings: ModelSettings | None, folder: Path) -> list[str]:
     if settings is None:
         return []
-    found: list[tuple[str, Any]] = []
-    for field, name in NAMES.items():
-        value = getattr(settings, field)
-        if value is None:
-            continue
-        if field == "labels":
-            file = folder / "labels.txt"
-            file.write_text("\n".join(value) + "\n", encoding="utf-8")
-            value = file
-        elif field == "size":
-            value = "x".join(map(str, value))
-        elif isinstance(value, tuple):
-            value = ",".join(map(repr, value))
-        found.append((f"--{name}", value))
-    return found
+    file = folder / "labels.txt"
+    if settings.labels is not None:
+        file.write_text("\n".join(settings.labels) + "\n", encoding="utf-8")
+    return model_options(asdict(settings), os.fspath(file))
 
 
 def time_start(arguments: Sequence[str], timeout: float) -> float:

@@ -81,8 +81,14 @@ def main(
             ours, bare = np.median(found, axis=0)
             worst = max(worst, abs(ours / bare - 1))
             low, high = _interval(np.array(found))
-            what = f"`{fmt}`, {count} threads: the median over the loop's, with its 95 % interval"
-            record(what, [low, ours / bare, high], least=1 - limit, most=1 + limit)
+            record(
+                f"`{fmt}`, {count} threads: the median over the loop's",
+                [ours / bare],
+                least=1 - limit,
+                most=1 + limit,
+                interval=(low, high),
+                count=pairs,
+            )
             click.echo(
                 f"{fmt:16}{count:8}{ours:16.3f}{bare:10.3f}  {ours / bare:.3f} ({low:.3f} to {high:.3f})"
             )

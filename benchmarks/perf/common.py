@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from benchmarks.hardware import describe_machine, one_line
+from benchmarks.hardware import describe_machine
+from benchmarks.show.text import machine_line
 from edge_runtime.files import find_photos
 
 HERE = Path(__file__).resolve().parent
@@ -90,15 +91,20 @@ def record(
     *,
     least: float | None = None,
     most: float | None = None,
+    interval: tuple[float, float] | None = None,
+    count: int | None = None,
 ) -> None:
     """Hand a figure to the suite, if it runs the script; see :mod:`benchmarks.perf.suite`.
 
     Args:
         what: What was compared, and with what.
-        values: Of each pair or round; the median is the figure, the others its spread.
+        values: Of each pair or round; the median is the figure, the others its spread. With an
+            interval: the figure alone.
         unit: ``x`` for a ratio.
         least: Limit from below, of the median.
         most: Limit from above, of the median.
+        interval: Of 95 %, in place of the smallest and the largest value.
+        count: Of pairs or rounds behind the figure, where these are not the values.
     """
     file = os.environ.get(FIGURES_VARIABLE)
     if file is None:
@@ -106,9 +112,10 @@ def record(
     figure = {
         "what": what,
         "median": statistics.median(values),
-        "low": min(values),
-        "high": max(values),
-        "count": len(values),
+        "low": min(values) if interval is None else interval[0],
+        "high": max(values) if interval is None else interval[1],
+        "interval": interval is not None,
+        "count": len(values) if count is None else count,
         "unit": unit,
         "least": least,
         "most": most,
@@ -119,4 +126,4 @@ def record(
 
 def print_machine() -> None:
     """Say what the figures were taken on."""
-    click.echo(one_line(describe_machine()))
+    click.echo(machine_line(describe_machine()))

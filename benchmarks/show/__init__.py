@@ -12,13 +12,13 @@ from .wishes import Wishes as Wishes
 from .wishes import form_of
 
 if TYPE_CHECKING:
-    from ..result import Result
+    from ..result import Result, Verdict
 
 _log = logging.getLogger("benchmarks")
 
 
 def present(result: Result, wishes: Wishes) -> None:
-    """All that follows measuring: the verdict, the files, the table (or JSON) on stdout, the choice.
+    """What follows measuring: the verdict, the files, the table (or JSON) on stdout.
 
     Args:
         result: Gets a verdict here, unless it has one and no limit is asked for.
@@ -26,13 +26,12 @@ def present(result: Result, wishes: Wishes) -> None:
 
     Raises:
         OutputExists: A file is there and may not be replaced.
-        UsageError: The choice cannot be saved, because what is recommended belongs to no bundle.
         SystemFailure: Something cannot be written.
     """
     from ..verdict import Limits, decide
 
     verdict = result["verdict"]
-    if verdict is None or wishes.limits != Limits():
+    if verdict is None or wishes.limits != Limits() or _asks_for_another(wishes, verdict):
         from ..choosing import stated_accuracy
 
         verdict = decide(result, wishes.limits, stated_accuracy(result))
@@ -46,7 +45,23 @@ def present(result: Result, wishes: Wishes) -> None:
         from .terminal import print_table
 
         print_table(result, sys.stdout)
-    if wishes.save_choice and verdict["recommended"] is not None:
+
+
+def _asks_for_another(wishes: Wishes, verdict: Verdict) -> bool:
+    """Whether a percentile was named that a verdict did not compare."""
+    return wishes.percentile_named and wishes.limits.percentile != verdict["percentile"]
+
+
+def save(result: Result, wishes: Wishes) -> None:
+    """Write what is recommended into its bundle, if that was asked for; after :func:`present`.
+
+    Raises:
+        UsageError: What is recommended belongs to no bundle, or to one that changed since.
+        BundleError: The bundle, or the choices in it, are damaged.
+        SystemFailure: It cannot be written.
+    """
+    verdict = result["verdict"]
+    if wishes.save_choice and verdict is not None and verdict["recommended"] is not None:
         _save(result)
 
 

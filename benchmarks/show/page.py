@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_runtime import pages
 
+from ..model_options import model_options
 from ..result import Result, Row
 from .plots import histogram_chart, tradeoff_chart
 from .text import (
@@ -108,7 +109,7 @@ def _command(result: Result, rows: list[Row]) -> str | None:
         return None
     artifact, engine = row["artifact"], row["engine"]
     words = ["edge-classify", "image", "--model", artifact["subject"]]
-    if artifact["file"] != artifact["subject"]:
+    if _is_bundle(result, artifact["subject"]):
         words += ["--format", artifact["format"]]
     if engine["threads"] is not None:
         words += ["--threads", str(engine["threads"])]
@@ -117,7 +118,15 @@ def _command(result: Result, rows: list[Row]) -> str | None:
     if engine["delegate"] is not None:
         option = "--delegate" if artifact["format"].startswith("tflite") else "--provider"
         words += [option, engine["delegate"]]
+    words += model_options(result["settings"].get("model") or {}, "labels.txt")
     return f"{shlex.join(words)} photo.jpg"
+
+
+def _is_bundle(result: Result, subject: str) -> bool:
+    """Whether a subject is one from which ``--format`` chooses."""
+    about = result["subject"]
+    kinds = {member["path"]: member["kind"] for member in about["members"]}
+    return bool(kinds.get(subject, about["kind"]) == "bundle")
 
 
 def _settings(result: Result) -> list[tuple[str, str]]:

@@ -23,17 +23,26 @@ class Wishes:
     outs: tuple[str, ...] = ()  #: files; the extension says what is written
     overwrite: bool = False  #: whether existing ones may be replaced
     limits: Limits = field(default_factory=Limits)
+    percentile_named: bool = False  #: whether the percentile of ``limits`` was asked for
     save_choice: bool = False  #: whether the recommended row becomes the board's choice
 
-    def check(self, subjects: Iterable[str] = ()) -> None:
+    def check(
+        self,
+        subjects: Iterable[str] = (),
+        delegates: Iterable[str] = (),
+        providers: Iterable[str] = (),
+    ) -> None:
         """Refuse, before minutes of measuring, what could not be written after them.
 
         Args:
             subjects: The bundles or files that will be measured.
+            delegates: That they will be measured with, the default left out.
+            providers: Likewise.
 
         Raises:
             UsageError: A file of ``outs`` has no form, is a folder, is named twice, or exists and
-                may not be replaced; or no choice can be written into a subject.
+                may not be replaced; or no choice can be written into a subject, or name a delegate.
+            BundleError: The choices that a subject has are damaged.
             MissingComponent: A package that the wishes need is not installed.
         """
         places = [os.path.realpath(out) for out in self.outs]
@@ -51,8 +60,9 @@ class Wishes:
         if not self.as_json:
             require_rich()
         if self.save_choice:
-            from ..choosing import check_saveable
+            from ..choosing import check_nameable, check_saveable
 
+            check_nameable(delegates, providers)
             for subject in subjects:
                 check_saveable(subject)
 

@@ -121,6 +121,26 @@ def test_clock_that_the_kernel_lowers(pi):
         assert watch.span(since).throttled == {"frequency capped by the kernel"}
 
 
+def test_kernel_is_read_at_every_look_and_vcgencmd_at_some(pi, monkeypatch):
+    import edge_runtime.thermal as thermal
+
+    machine = pi.machine()
+    pi.throttled("0x4")
+    pi.capped(3)
+    assert machine.look(ask_firmware=False).throttled == (
+        "throttled",
+        "frequency capped by the kernel",
+    )
+    asked = []
+    monkeypatch.setattr(thermal, "_FIRMWARE", "absent")
+    monkeypatch.setattr(thermal, "_ask_firmware", lambda: asked.append(1) or "throttled=0x4")
+    real = Machine()
+    asked.clear()
+    real.look(ask_firmware=False)
+    assert asked == []
+    assert "throttled" in real.look().throttled and asked == [1]
+
+
 def test_core_of_a_pc_that_was_throttled(pi):
     name = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
     pi.write(name, "7\n")
@@ -136,7 +156,7 @@ def test_watch_sees_what_is_over_again_when_the_span_ends(pi):
         pi.capped(1)
         pi.write("sys/class/thermal/thermal_zone0/temp", "85000\n")
         seen = len(watch._looks)
-        while len(watch._looks) < seen + 12:  # bits are read at each fifth look
+        while len(watch._looks) < seen + 2:
             pass
         pi.capped(0)
         pi.write("sys/class/thermal/thermal_zone0/temp", "60000\n")

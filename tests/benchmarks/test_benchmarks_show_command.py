@@ -89,6 +89,16 @@ def test_verdict_that_is_there_stays_unless_limits_are_given(tmp_path, file):
     assert other["limits"] == {} and other["percentile"] == "p99"
 
 
+def test_percentile_that_is_named_is_the_one_that_counts(tmp_path, file):
+    """The default's name, too, where the verdict that is there compared another one."""
+    judged = tmp_path / "judged.json"
+    run("show", file, "--percentile", "p50", "--out", judged)
+    kept = json.loads(run("show", judged, "--json").stdout)["verdict"]
+    assert kept["percentile"] == "p50"
+    other = json.loads(run("show", judged, "--json", "--percentile", "p90").stdout)["verdict"]
+    assert other["percentile"] == "p90"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -156,6 +166,57 @@ def test_interpreter_that_cannot_be_asked_for_is_left_open(own_bundle, tmp_path)
     assert Bundle.open(own_bundle).choice().interpreter is None
 
 
+@pytest.mark.parametrize("name", ["CUDA:device_id=0", "CUDAExecutionProvider:device_id=0"])
+def test_provider_is_saved_by_its_full_name(own_bundle, tmp_path, name):
+    file = of_bundle(own_bundle, tmp_path, **{"onnx-fp32": {"p50": 3.0}})
+    data = json.loads(file.read_text())
+    for row in data["rows"]:
+        if row["artifact"]["format"] == "onnx-fp32":
+            row["engine"]["delegate"] = name
+    file.write_text(json.dumps(data))
+    done = run("show", file, "--save-choice")
+    assert done.exit_code == 0, done.output
+    assert Bundle.open(own_bundle).choice().delegate == "CUDAExecutionProvider:device_id=0"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--delegate", "default", "--delegate", "./libevil.so"),
+        ("--provider", "QNN:backend_path=/usr/lib/libQnnHtp.so"),
+    ],
+)
+def test_library_that_no_choice_may_name_is_refused_before_measuring(
+    own_bundle, options, monkeypatch
+):
+    monkeypatch.setattr("benchmarks.measuring.run.run", lambda *_: pytest.fail("it measured"))
+    done = run("run", own_bundle, "--save-choice", *options)
+    assert done.exit_code == 2 and "no library and no path" in done.stderr
+
+
+def test_newer_choices_are_refused_before_measuring(own_bundle, monkeypatch):
+    (own_bundle / CHOICES_NAME).write_text('{"schema_version": 2, "boards": {}}')
+    monkeypatch.setattr("benchmarks.measuring.run.run", lambda *_: pytest.fail("it measured"))
+    done = run("run", own_bundle, "--save-choice")
+    assert done.exit_code == 2 and "newer version" in done.stderr
+
+
+@pytest.mark.parametrize(("status", "code"), [("failed", 1), ("invalid", 4), ("ok", 2)])
+def test_choice_that_is_not_saved_hides_no_failure(own_bundle, tmp_path, monkeypatch, status, code):
+    from benchmarks.measuring.run import Outcome
+
+    result = json.loads(of_bundle(own_bundle, tmp_path).read_text())
+    for row in result["rows"]:
+        row["artifact"]["sha256"] = "1" * 64  # the bundle was exported again meanwhile
+    if status != "ok":
+        result["rows"].append(sample_row("tflite-int8", 2, status=status, reasons=("it is so.",)))
+        result["status"] = "invalid"
+    monkeypatch.setattr("benchmarks.measuring.run.run", lambda *_: Outcome(result))
+    done = run("run", own_bundle, "--save-choice", "--strict")
+    assert done.exit_code == code, done.output
+    assert done.stderr.count("Measure this bundle again") == 1
+
+
 def test_nothing_recommended_saves_nothing(own_bundle, tmp_path):
     file = of_bundle(own_bundle, tmp_path)
     done = run("show", file, "--save-choice", "--max-latency-ms", "0.1")
@@ -206,6 +267,21 @@ def test_accuracy_that_a_bundle_states(own_bundle, tmp_path):
     for row in found["rows"]:
         row["artifact"]["subject"] = "gone"
     assert stated_accuracy(found)["gone", "tflite-fp32"][0] == 0.9
+
+
+def test_accuracy_of_a_bundle_that_was_exported_again_says_nothing_of_old_files(
+    own_bundle, tmp_path
+):
+    result = json.loads(of_bundle(own_bundle, tmp_path).read_text())
+    manifest = json.loads((own_bundle / "manifest.json").read_text())
+    for artifact in manifest["artifacts"]:
+        artifact["parity"] = {"accuracy": 0.9, "n": 50}
+    manifest["artifacts"][0]["sha256"] = "1" * 64
+    (own_bundle / "manifest.json").write_text(json.dumps(manifest))
+    again = manifest["artifacts"][0]["format"]
+    assert {fmt for _, fmt in stated_accuracy(result)} == {
+        artifact["format"] for artifact in manifest["artifacts"]
+    } - {again}
 
 
 def test_help_loads_nothing_heavy():

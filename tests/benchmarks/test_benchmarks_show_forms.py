@@ -231,6 +231,30 @@ def test_page_shows_everything(page):
         assert words in text
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "file", "fmt", "options"),
+    [
+        ("bundle", "bundle", "model.tflite", "tflite-int8", "--format tflite-int8 --threads 1"),
+        ("./m.tflite", "file", "m.tflite", "tflite", "--threads 1"),
+        ("runs/one", "file", "runs/one/model.keras", "keras", "--threads 1"),
+    ],
+)
+def test_page_tells_a_command_that_runs(path, kind, file, fmt, options):
+    given = {"labels": ["a", "b"], "mean": [1.5, 2.0, 3.0], "std": [2.0], "size": [8, 9]}
+    row = sample_row(fmt)
+    row["artifact"] |= {"subject": path, "file": file}
+    row["engine"]["interpreter"] = None
+    result = sample_result(row)
+    result["subject"] |= {"kind": "several", "members": [{"path": path, "kind": kind}]}
+    result["settings"]["model"] = {**given, "layout": "NCHW", "fit": None}
+    result["verdict"] = decide(result, Limits())
+    expected = (
+        f"edge-classify image --model {path} {options} --labels labels.txt --mean 1.5,2.0,3.0 "
+        "--std 2.0 --layout NCHW --input-size 8x9 photo.jpg"
+    )
+    assert expected in Page(as_text(result, "html")).text
+
+
 def test_plots_have_words_for_those_who_do_not_see_them(page):
     plots = [a for t, a in page.tags if t == "svg"]
     assert len(plots) == 1 + 7  # of all that can be trusted, and of each row with a latency

@@ -4,7 +4,8 @@ Run ``python -m benchmarks.perf.suite`` (or ``make perf``); ``--only NAME,NAME``
 names them. Each comparison is a script of ``benchmarks/perf/`` in a process of its own, nothing else
 runs beside it. What could not be run (a peer that does not install, photos that are not there) is a
 row that says why. What was measured stays in ``--work``, so that a suite that was stopped goes on
-with ``--resume``. Exit code 4 if a limit was missed.
+with ``--resume`` (what did not run to its end is tried again), and ``--only`` leaves the rows of the
+others on the page. ``--quick`` has a page of its own. Exit code 4 if a limit was missed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.hardware import describe_machine, one_line
+from benchmarks.hardware import describe_machine
 from benchmarks.perf.common import (
     EXIT_CHECK_FAILED,
     FIGURES_VARIABLE,
@@ -29,7 +31,9 @@ from benchmarks.perf.common import (
 )
 from benchmarks.perf.suite.comparisons import COMPARISONS, Comparison, Inputs
 from benchmarks.perf.suite.environments import ENVIRONMENTS, NotInstalled, prepared
+from benchmarks.perf.suite.kept import keep, kept, named_in, write
 from benchmarks.perf.suite.results import Outcome, page
+from benchmarks.show.text import machine_line
 
 #: Seconds after which a comparison is given up.
 _TIMEOUT = 3 * 3600
@@ -45,8 +49,12 @@ _TIMEOUT = 3 * 3600
     "--work", type=click.Path(path_type=Path), default=REPO / "build" / "perf", show_default="build/perf",
     help="Where peers are installed, and runs and figures kept.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default=HERE / "RESULTS.md")
-@click.option("--resume", is_flag=True, help="Keep what an earlier suite measured in --work.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Page of results. Default: RESULTS.md in benchmarks/perf, with --quick in --work.",
+)
+@click.option("--resume", is_flag=True, help="Measure only what --work has no figures of.")
 @shared_option()
 def main(
     only: str | None,
@@ -55,7 +63,7 @@ def main(
     run_dir: Path | None,
     bundle: Path | None,
     work: Path,
-    out: Path,
+    out: Path | None,
     resume: bool,
     shared: Path,
 ) -> None:
@@ -65,23 +73,33 @@ def main(
         for comparison in chosen:
             click.echo(f"{comparison.name:20} {comparison.minutes:5.0f} min  {comparison.question}")
         return
+    if out is None:
+        out = work / "RESULTS.md" if quick else HERE / "RESULTS.md"
     work.mkdir(parents=True, exist_ok=True)
+    known = {c.name: before for c in COMPARISONS if (before := kept(c.name, quick, work))}
+    _refuse_loss(out, {c.name for c in chosen} | set(known), work)
     inputs = _inputs(shared, run_dir, bundle, work, quick)
-    outcomes = []
     for comparison in chosen:
-        kept = work / f"{comparison.name}.json"
-        if resume and kept.exists():
-            outcome = Outcome(**json.loads(kept.read_text(encoding="utf-8")))
-        else:
+        before = known.get(comparison.name)
+        if not (resume and before is not None and before.completed):
             click.echo(f"== {comparison.name}: {comparison.question}", err=True)
-            outcome = _run(comparison, inputs, work)
-            kept.write_text(json.dumps(outcome._asdict()), encoding="utf-8")
-        outcomes.append(outcome)
-        text = page(one_line(describe_machine()), outcomes, quick)
-        out.write_text(text, encoding="utf-8")
+            known[comparison.name] = _run(comparison, inputs, work)
+            keep(known[comparison.name], work)
+        write(out, page([known[c.name] for c in COMPARISONS if c.name in known]))
     click.echo(f"{out}", err=True)
-    if not all(outcome.held for outcome in outcomes):
+    if not all(known[comparison.name].held for comparison in chosen):
         raise SystemExit(EXIT_CHECK_FAILED)
+
+
+def _refuse_loss(out: Path, names: Set[str], work: Path) -> None:
+    """Raise UsageError if the page has rows that the new one would not have."""
+    # Rows of comparisons that there are no more are to go.
+    lost = [c.name for c in COMPARISONS if c.name in named_in(out) and c.name not in names]
+    if lost:
+        raise click.UsageError(
+            f"{out}: its rows of {', '.join(lost)} would be lost, {work} has none of them. Give "
+            "another --out, or measure those, too."
+        )
 
 
 def _chosen(only: str | None) -> list[Comparison]:
@@ -159,6 +177,8 @@ def _run(comparison: Comparison, inputs: Inputs, work: Path) -> Outcome:
         found,
         code,
         reason,
+        inputs.quick,
+        machine_line(describe_machine()),
     )
 
 

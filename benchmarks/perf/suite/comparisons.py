@@ -98,7 +98,7 @@ COMPARISONS = (
         "a loop by hand around the same interpreter",
         "the medians that edge-bench reports",
         "benchmarks.perf.bare_loop",
-        lambda i: [str(i.bundle), *i.rounds("--rounds")],
+        lambda i: [str(i.bundle), *i.rounds("--pairs", 40)],
         ("bundle",),
         6,
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from benchmarks.perf.common import EXIT_CHECK_FAILED
+
 
 class Outcome(NamedTuple):
     """What became of a comparison.
@@ -20,6 +22,8 @@ class Outcome(NamedTuple):
         figures: What the script recorded, see :func:`benchmarks.perf.common.record`.
         code: Exit code; None if it never ran.
         reason: Why there are no figures, or not all.
+        quick: Whether rounds were few.
+        machine: That it was measured on, in one line, versions included.
     """
 
     name: str
@@ -32,6 +36,13 @@ class Outcome(NamedTuple):
     figures: list[dict[str, Any]]
     code: int | None
     reason: str
+    quick: bool
+    machine: str
+
+    @property
+    def completed(self) -> bool:
+        """Whether it ran to its end, whatever it found."""
+        return self.code in (0, EXIT_CHECK_FAILED) and not self.reason
 
     @property
     def held(self) -> bool:
@@ -47,25 +58,24 @@ def holds(figure: dict[str, Any]) -> bool:
     )
 
 
-def page(machine: str, outcomes: Sequence[Outcome], quick: bool) -> str:
+def page(outcomes: Sequence[Outcome]) -> str:
     """RESULTS.md.
 
     Args:
-        machine: In one line, versions included.
         outcomes: In the order of the page.
-        quick: Whether rounds were few.
     """
     lines = [
         "# Compared with others",
         "",
         "Written by `make perf`; each figure is the median, and the smallest to the largest, of pairs",
         "measured in turns in one run on one machine. `x` is a ratio, as the row says of what over what.",
+        "`95 %` before a spread: it is the interval of the figure (bootstrap of the pairs) instead.",
         "A row without figures says why.",
         "",
-        f"Machine: {machine}",
+        *_machines(outcomes),
         "",
     ]
-    if quick:
+    if any(outcome.quick for outcome in outcomes):
         lines += ["**Quick: few rounds, not to be quoted.**", ""]
     lines += ["| compared with | what | figure | spread | n | limit | held |"]
     lines += ["|---|---|---|---|---|---|---|"]
@@ -88,6 +98,16 @@ def page(machine: str, outcomes: Sequence[Outcome], quick: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _machines(outcomes: Sequence[Outcome]) -> list[str]:
+    """Each machine, or state of its software, with what was measured on it."""
+    names: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        names.setdefault(outcome.machine, []).append(outcome.name)
+    if len(names) == 1:
+        return [f"Machine: {machine}" for machine in names]
+    return ["Machines:", "", *(f"- {', '.join(them)}: {it}" for it, them in names.items())]
+
+
 def _row(outcome: Outcome, figure: dict[str, Any]) -> str:
     unit = figure["unit"]
     limits = [
@@ -97,6 +117,8 @@ def _row(outcome: Outcome, figure: dict[str, Any]) -> str:
     ]
     held = ("yes" if holds(figure) else "**no**") if limits else ""
     spread = f"{_number(figure['low'], unit)} to {_number(figure['high'], unit)}"
+    if figure["interval"]:
+        spread = f"95 %: {spread}"
     return (
         f"| {outcome.peer} | {figure['what']} | {_number(figure['median'], unit)} | {spread} | "
         f"{figure['count']} | {', '.join(limits)} | {held} |"

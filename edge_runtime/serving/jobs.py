@@ -94,7 +94,8 @@ class PhotoJob(Job):
         """The answer as this client asked for it."""
         error = prediction.error
         if error is not None:
-            error = detail_of(error.replace(_NAMELESS, self.name, 1))
+            # What the client calls it is its own, and put in as it is.
+            error = detail_of(error).replace(_NAMELESS, self.name, 1)
         changes: dict[str, Any] = {
             "path": self.name, "error": error, "top": prediction.top[: self.wishes.k],
         }  # fmt: skip

@@ -20,8 +20,11 @@ MEDIA_TYPE = "application/problem+json"
 #: Bytes of another layer's text that become the detail.
 _LONGEST = 2000
 
-#: An absolute path inside a text; an address (https://host/path) is none.
-_PATH = re.compile(r"(?<![\w:/.~])(?:~?/|[A-Za-z]:\\)(?:[^\s'\"<>|:]*[/\\])*([^\s'\"<>|:/\\]+)")
+#: An absolute path inside a text; an address (https://host/path) is none. No separator is part of a
+#: name, nor does a path begin behind one: a text can be read in one way only, in linear time.
+_PATH = re.compile(
+    r"(?<![\w:/\\.~])(?:~?/|[A-Za-z]:\\)(?:[^\s'\"<>|:/\\]*[/\\])*([^\s'\"<>|:/\\]+)"
+)
 
 #: What this program's own refusals say, in words that are of use to a program.
 _DETAILS = {

@@ -55,6 +55,14 @@ def test_answers_are_those_of_the_command(server: Running, color_models: ColorMo
     assert results[2]["error"].startswith("c.txt: ")
 
 
+def test_names_of_photos_are_no_paths_of_this_machine(server: Running) -> None:
+    """Nothing is looked for in them, and they come back as they are."""
+    name = "/" * 3000
+    found = server.classify((name, b"no photo"), ("/a/b.png", b"none")).json()["results"]
+    assert found[0]["error"].startswith(f"{name}: ")
+    assert found[1]["error"].startswith("/a/b.png: ")
+
+
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream"])
 def test_raw_bytes_give_one_object(server: Running, kind: str) -> None:
     """Whatever the type says, the content counts."""

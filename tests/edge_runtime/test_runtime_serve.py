@@ -19,6 +19,7 @@ from serve_parts import PATIENCE, Running, SlowClassifier, picture, serving, tal
 
 from edge_runtime import Classifier
 from edge_runtime.serving.reloading import reload
+from edge_runtime.serving.served import WINDOW
 from edge_runtime.serving.settings import ServeSettings
 
 BLUE = (0, 0, 255)
@@ -264,6 +265,23 @@ def test_reload_without_a_lost_request(color_models: ColorModels) -> None:
         assert set(found) == {200} and model.classifier is not before
         running.server.reloading.ask()
         until(lambda: model.reloads["ok"] == 4)
+
+
+def test_photos_of_one_request_are_of_one_model(color_models: ColorModels, bundle: Path) -> None:
+    """Also of more photos than wait at once, those that begin after the exchange."""
+    manifest = bundle / "manifest.json"
+    with serving({"colors": color_models.bundle}) as running:
+        slow = SlowClassifier(running)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(running.classify, *[("a", picture())] * (WINDOW + 2))
+            assert slow.entered.wait(PATIENCE)
+            manifest.write_text(manifest.read_text().replace('"red"', '"crimson"'))
+            running.server.models[0].use(Classifier.open(bundle))
+            slow.go.set()
+            results = asked.result(PATIENCE).json()["results"]
+        assert {one["label"] for one in results} == {"red"}
+        found = running.classify(("a", picture())).json()["results"]
+        assert found[0]["label"] == "crimson"
 
 
 def test_watch_takes_a_new_file_and_keeps_the_old_one_for_a_bad_one(bundle: Path) -> None:

@@ -111,18 +111,8 @@ class ServedModel:
         since = self.worker.busy_since
         return since is not None and time.monotonic() - since > self._settings.timeout
 
-    async def tensors(
-        self, pool: ThreadPoolExecutor, prepare: Callable[[Classifier], tuple[Any, bool]]
-    ) -> dict[str, Any]:
-        """Run tensors.
-
-        Args:
-            pool: Threads that prepare them.
-            prepare: Gives the tensor, and whether heat maps are wanted.
-        """
-        loop, classifier = asyncio.get_running_loop(), self.classifier
-        tensor, heatmap = await loop.run_in_executor(pool, prepare, classifier)
-        job = TensorJob(classifier, loop, tensor, heatmap)
+    async def tensors(self, job: TensorJob) -> dict[str, Any]:
+        """All outputs of a run of tensors."""
         self.worker.put(job)
         return await _result(job)  # type: ignore[no-any-return]
 

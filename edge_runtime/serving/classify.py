@@ -67,7 +67,8 @@ class Classify:
         query = request.query_params.multi_items()
         query = [(name, value) for name, value in query if name != "token"]
         wishes = read_wishes(query)
-        await self._registry.get(wishes.model).check()
+        # A form may name its model in a field, which comes with the photos.
+        await self._registry.check(wishes.model, certain=wishes.model is not None or not form)
         check_head(request.scope, self._settings.max_body)
         with self._budget.share() as share:
             body = await read_body(request.receive, self._settings.max_body, share)

@@ -15,7 +15,7 @@ from .classify import attended
 from .facts import input_name, input_shape
 from .jobs import TensorJob
 from .outputs import Written, write
-from .problems import Problem
+from .problems import Problem, busy
 from .served import Registry, ServedModel
 from .settings import ServeSettings
 from .tensors import Input, read_inference
@@ -72,7 +72,7 @@ class OpenInference:
         """Whether a model answers."""
         model = self._model(request)
         if model.is_stuck():
-            raise Problem(503, f"{model.name}: its interpreter does not come back.")
+            raise busy(f"The interpreter of {model.name} does not come back.", 5)
         return JSONResponse({"name": model.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:

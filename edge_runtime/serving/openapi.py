@@ -223,7 +223,16 @@ _HEATMAP = {
 }
 
 _SCHEMAS: Json = {
-    "Problem": _object({"type": _STRING, "title": _STRING, "status": _WHOLE, "detail": _STRING}),
+    "Problem": _object(
+        {
+            "type": _STRING,
+            "title": _STRING,
+            "status": _WHOLE,
+            "detail": _STRING,
+            "error": {"type": "string", "description": "Below /v2: the detail."},
+        },
+        "error",
+    ),
     "Prediction": _object(
         {
             "path": {"type": "string", "description": "Name of the photo's file."},

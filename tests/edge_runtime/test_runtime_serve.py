@@ -199,12 +199,43 @@ def test_full_queue_answers_503(color_models: ColorModels) -> None:
         assert running.classify(("a", picture())).status_code == 200
 
 
+def test_a_form_may_name_an_idle_model_while_the_first_is_full(color_models: ColorModels) -> None:
+    paths = {"colors": color_models.tflite, "small": color_models.tflite_int8}
+    with serving(paths, ServeSettings(max_queue=1)) as running:
+        slow, photo = SlowClassifier(running), ("a", picture())
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(running.classify, photo)
+            until(lambda: running.server.models[0].inside == 1)
+            assert running.classify(photo, data={"model": "small"}).status_code == 200
+            assert running.classify(photo, params={"model": "small"}).status_code == 200
+            refused(running.classify(photo), 503)
+            refused(running.classify(photo, params={"model": "colors"}), 503)
+            refused(running.http.post("/v1/classify", content=picture()), 503)
+            slow.go.set()
+            assert waiting.result(PATIENCE).status_code == 200
+
+
+@pytest.mark.parametrize("half", ["decode", "answer"])
+def test_what_is_no_exception_ends_no_thread(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(3)
+
+    with serving({"colors": color_models.tflite}) as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(running.server.models[0].classifier, half, leave)
+            assert "SystemExit" in refused(running.classify(("a", picture())), 500)
+        assert running.classify(("a", picture())).status_code == 200
+
+
 def test_answer_that_takes_too_long(color_models: ColorModels) -> None:
     with serving({"colors": color_models.tflite}, ServeSettings(timeout=0.3)) as running:
         slow = SlowClassifier(running)
         assert "--timeout" in refused(running.classify(("a", picture())), 503)
         until(lambda: running.http.get("/readyz").status_code == 503)
-        assert running.http.get("/v2/models/colors/ready").status_code == 503
+        unready = running.http.get("/v2/models/colors/ready")
+        assert unready.status_code == 503 and int(unready.headers["retry-after"]) >= 1
         slow.go.set()
         until(lambda: running.http.get("/readyz").status_code == 200)
         assert running.server.models[0].inside == 0

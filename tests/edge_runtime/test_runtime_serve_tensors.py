@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from color_model import SIDE, ColorModels
-from serve_parts import Running, picture, serving
+from serve_parts import PATIENCE, TOKEN, Running, picture, serving, until
 
 from edge_runtime import Classifier
 from edge_runtime.serving import open_inference, outputs
+from edge_runtime.serving.app import Access
 from edge_runtime.serving.problems import Problem
+from edge_runtime.serving.settings import ServeSettings
 from edge_runtime.serving.tensors import Input, read_inference
+from edge_runtime.web.token import Token
 
 SHAPE = [1, SIDE, SIDE, 3]
 
@@ -272,6 +275,65 @@ def test_a_request_is_answered_by_one_model(
         body = request("image", tensor, outputs=[wanted])
         (output,) = running.http.post("/v2/models/colors/infer", json=body).json()["outputs"]
         assert output["data"][0].endswith(":crimson" if asked else ":red")
+
+
+def test_the_rest_of_a_request_is_left_out_once_nobody_waits(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ServeSettings(max_batch=1, timeout=0.3)
+    with serving({"colors": color_models.tflite}, settings) as running:
+        model = running.server.models[0]
+        backend, go, runs = model.classifier.backend, threading.Event(), []
+        run = backend.run
+
+        def held(tensor: np.ndarray) -> np.ndarray:
+            runs.append(model.worker.busy_since)
+            assert go.wait(PATIENCE)
+            return run(tensor)
+
+        monkeypatch.setattr(backend, "run", held)
+        body = request("image", np.zeros((3, SIDE, SIDE, 3)))
+        answer = running.http.post("/v2/models/colors/infer", json=body)
+        assert answer.status_code == 503 and len(runs) == 1
+        go.set()
+        until(lambda: model.worker.busy_since is None)
+        assert len(runs) == 1 and model.worker.failures == 0
+
+
+def test_each_run_of_a_request_has_its_own_time(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many short runs are no interpreter that hangs."""
+    model = server.server.models[0]
+    backend, begun = model.classifier.backend, []
+    run = backend.run
+
+    def noted(tensor: np.ndarray) -> np.ndarray:
+        begun.append(model.worker.busy_since)
+        return run(tensor)
+
+    monkeypatch.setattr(backend, "run", noted)
+    monkeypatch.setattr(model.worker, "_max_batch", 1)
+    body = request("image", np.zeros((3, SIDE, SIDE, 3)))
+    assert server.http.post("/v2/models/colors/infer", json=body).status_code == 200
+    assert len(begun) == len(set(begun)) == 3
+
+
+def test_errors_are_those_of_the_protocol_too(color_models: ColorModels) -> None:
+    """Whichever layer refuses; its clients read ``error``."""
+    with serving({"colors": color_models.tflite}, access=Access(Token(TOKEN, "test"))) as running:
+        known = {"authorization": f"Bearer {TOKEN}"}
+        for path, headers, status in (
+            ("/v2/models/nobody", known, 404),
+            ("/v2/nothing", known, 404),
+            ("/v2/models/colors/infer", known, 405),
+            ("/v2", {}, 401),
+        ):
+            answer = running.http.get(path, headers=headers)
+            found = answer.json()
+            assert answer.status_code == found["status"] == status
+            assert found["error"] == found["detail"] != ""
+        assert "error" not in running.http.get("/v1/models/nobody", headers=known).json()
 
 
 def test_bare_bytes_of_a_tensor(server: Running, color_models: ColorModels) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .json_tensors import MAX_BATCH, finite, from_json, parse
+from .json_tensors import MAX_BATCH, finite, from_json, from_text, parse
 from .problems import Problem
 
 #: Names of the protocol.
@@ -97,8 +97,7 @@ def read_inference(
         wanted = tuple(Wanted(name, binary=True) for name in outputs)
         return Inference(None, _bare(memoryview(body), takes), wanted)
     split = len(body) if header_length is None else header_length
-    values = math.prod(n or 1 for n in takes.shape[1:])
-    head = parse(body, split, values if split == len(body) else 0)
+    head, data = parse(body, split)
     tail = memoryview(body)[split:]
     inputs = head.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
@@ -107,7 +106,7 @@ def read_inference(
     if identity is not None and not isinstance(identity, str):
         raise Problem(422, "id: expected a string.")
     wanted = _wanted(head, outputs)
-    return Inference(identity, _tensor(inputs[0], tail, takes), wanted)
+    return Inference(identity, _tensor(inputs[0], data, tail, takes), wanted)
 
 
 def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +147,9 @@ def _wanted(head: dict[str, Any], outputs: tuple[str, ...]) -> tuple[Wanted, ...
     return tuple(found)
 
 
-def _tensor(given: dict[str, Any], tail: memoryview, takes: Input) -> np.ndarray:
+def _tensor(
+    given: dict[str, Any], data: bytes | None, tail: memoryview, takes: Input
+) -> np.ndarray:
     if given.get("name") != takes.name:
         raise Problem(422, f"inputs: expected {takes.name!r}, found {_short(given.get('name'))}.")
     if given.get("datatype") != takes.datatype:
@@ -161,6 +162,8 @@ def _tensor(given: dict[str, Any], tail: memoryview, takes: Input) -> np.ndarray
     if size is None:
         if len(tail):
             raise Problem(400, "There are bytes behind the JSON that no input claims.")
+        if data is not None and "data" in given and given["data"] is None:
+            return from_text(data, shape, takes.dtype)
         return from_json(given.get("data"), shape, takes.dtype)
     if "data" in given:
         raise Problem(422, "data: is there beside binary_data_size; one of them.")

@@ -140,9 +140,10 @@ def change(**more: Any) -> dict[str, Any]:
         (change(data=None), "data"),
         (change(data=["x"] * SIDE * SIDE * 3), "numbers"),
         (change(data=[[1], [1, 2]]), "data"),
-        (change(data=[[[[0.0] * 3] * SIDE] * SIDE, 0]), "nested"),
-        (change(data=[[[[0.0, 0.0, []]] * SIDE] * SIDE]), "numbers"),
+        (change(data=[[[[0.0] * 3] * SIDE] * SIDE, 0]), "numbers"),
+        (change(data=[[[[0.0, 0.0, []]] * SIDE] * SIDE]), "nested"),
         (change(data=[[0.0] * SIDE * SIDE * 3]), "nested"),
+        (change(data=[[[[0.0] * SIDE] * SIDE] * 3]), "nested"),
         (change(data=[True] * SIDE * SIDE * 3), "numbers"),
         (change(data=[10**400] + [0] * (SIDE * SIDE * 3 - 1)), "finite"),
         (change(data=[1e300] * SIDE * SIDE * 3), "finite"),
@@ -203,10 +204,27 @@ def test_json_is_no_larger_than_its_tensor_needs(server: Running, data: str) -> 
     head, _, tail = json.dumps(change(data=["here"])).partition('"here"')
     content = (head + data * 60_000 + "0" + tail).encode()
     answer = server.http.post("/v2/models/colors/infer", content=content)
-    assert answer.status_code == 413 and "shape" in answer.json()["detail"]
-    binary = {"inference-header-content-length": str(len(content))}
-    url, content = "/v2/models/colors/infer", content + bytes(SIDE * SIDE * 12)
-    assert server.http.post(url, content=content, headers=binary).status_code == 413
+    assert answer.status_code in (413, 422), answer.text
+    many = change(shape=[256, SIDE, SIDE, 3], data=["here"])
+    head, _, tail = json.dumps(many).partition('"here"')
+    content = (head + data * 60_000 + "0" + tail).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem) as found:
+            read_inference(bytearray(content), None, TAKES, ("probabilities",))
+        assert found.value.status in (413, 422)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(content) + (64 << 10)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["1 2,", "1,,", "1e,", "0[,", "-,", "01,", ". ,"])
+def test_numbers_that_are_none(server: Running, text: str) -> None:
+    """They are read in pieces, and held to the same rules."""
+    head, _, tail = json.dumps(change(data=["here"])).partition('"here"')
+    content = head + text + "0," * (SIDE * SIDE * 3 - text.count(",") - 1) + "0" + tail
+    answer = server.http.post("/v2/models/colors/infer", content=content.encode())
+    assert answer.status_code in (400, 422), answer.text
 
 
 def test_json_of_many_photos_that_is_written_widely(server: Running) -> None:
@@ -216,6 +234,16 @@ def test_json_of_many_photos_that_is_written_widely(server: Running) -> None:
     content = json.dumps(body, indent=2)
     answer = server.http.post("/v2/models/colors/infer", content=content)
     assert answer.status_code == 200 and answer.json()["outputs"][0]["shape"] == [4, 3]
+
+
+@pytest.mark.parametrize(
+    ("now", "then"), [("[0.0, ", "0 [, "), ("0.0], [", "0.0, ] 1["), ("]]]]", "]]]] 5")]
+)
+def test_nested_numbers_that_are_none(server: Running, now: str, then: str) -> None:
+    body = change(data=np.zeros(SHAPE).tolist())
+    content = json.dumps(body).replace(now, then, 1)
+    answer = server.http.post("/v2/models/colors/infer", content=content.encode())
+    assert answer.status_code in (400, 422), answer.text
 
 
 def test_long_answers_are_bytes(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:

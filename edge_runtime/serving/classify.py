@@ -20,6 +20,7 @@ from .settings import ServeSettings
 from .wishes import Wishes, read_wishes
 
 if TYPE_CHECKING:
+    from ..classifier import Classifier
     from ..web.asgi import Receive
 
 _T = TypeVar("_T")
@@ -66,7 +67,8 @@ class Classify:
         query = request.query_params.multi_items()
         query = [(name, value) for name, value in query if name != "token"]
         wishes = read_wishes(query)
-        await self._registry.get(wishes.model).check()
+        # A form may name its model in a field, which comes with the photos.
+        await self._registry.check(wishes.model, certain=wishes.model is not None or not form)
         check_head(request.scope, self._settings.max_body)
         with self._budget.share() as share:
             body = await read_body(request.receive, self._settings.max_body, share)
@@ -95,13 +97,14 @@ class Classify:
     async def _all(
         self, model: ServedModel, photos: Sequence[tuple[str, memoryview]], wishes: Wishes
     ) -> list[dict[str, Any]]:
+        classifier = model.classifier  # of all of them: another may take over meanwhile
         if len(photos) == 1:
-            return [await self._one(model, *photos[0], wishes)]
+            return [await self._one(model, classifier, *photos[0], wishes)]
         window = asyncio.Semaphore(WINDOW)
 
         async def in_turn(name: str, photo: memoryview) -> dict[str, Any]:
             async with window:
-                return await self._one(model, name, photo, wishes)
+                return await self._one(model, classifier, name, photo, wishes)
 
         tasks = [asyncio.ensure_future(in_turn(*photo)) for photo in photos]
         try:
@@ -112,10 +115,14 @@ class Classify:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(
-        self, model: ServedModel, name: str, photo: memoryview, wishes: Wishes
+        self,
+        model: ServedModel,
+        classifier: Classifier,
+        name: str,
+        photo: memoryview,
+        wishes: Wishes,
     ) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        classifier = model.classifier
         job = PhotoJob(classifier, loop, name, photo, wishes)
         answer: Prediction = await model.photo(self._pool, job)
         found = answer.to_dict()

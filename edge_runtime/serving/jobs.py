@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EdgeError, ModelError, first_line
-from .problems import Problem, detail_of
+from .problems import ClientGone, Problem, detail_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,8 @@ class PhotoJob(Job):
         """The answer as this client asked for it."""
         error = prediction.error
         if error is not None:
-            error = detail_of(error.replace(_NAMELESS, self.name, 1))
+            # What the client calls it is its own, and put in as it is.
+            error = detail_of(error).replace(_NAMELESS, self.name, 1)
         changes: dict[str, Any] = {
             "path": self.name, "error": error, "top": prediction.top[: self.wishes.k],
         }  # fmt: skip
@@ -126,11 +128,15 @@ class TensorJob(Job):
         super().__init__(classifier, loop)
         self.tensor, self.heatmap = tensor, heatmap
 
-    def run(self, most: int) -> dict[str, np.ndarray]:
+    def run(self, most: int, begun: Callable[[], None]) -> dict[str, np.ndarray]:
         """All outputs; on the model's thread.
 
         Args:
             most: Photos a run.
+            begun: Told of each run, of which there may be many.
+
+        Raises:
+            ClientGone: Nobody waits for the rest any more.
         """
         import numpy as np
 
@@ -139,6 +145,9 @@ class TensorJob(Job):
         backend, output = self.classifier.backend, self.classifier.info.output
         scores, maps = [], []
         for start in range(0, len(self.tensor), most):
+            if self.gone:
+                raise ClientGone
+            begun()
             chunk = self.tensor[start : start + most]
             filled = backend.filled(chunk)
             if self.heatmap:
@@ -154,7 +163,7 @@ class TensorJob(Job):
 
 
 def refused(error: BaseException, explain: bool) -> Exception:
-    """What the client is told of an inference that failed."""
+    """What the client is told of an inference that failed, in whatever way."""
     if isinstance(error, ModelError) and explain:
         return Problem(422, f"No heat map: {detail_of(error)} Leave heatmap out.")
     if isinstance(error, EdgeError):
@@ -164,4 +173,4 @@ def refused(error: BaseException, explain: bool) -> Exception:
     if isinstance(error, Exception):
         name = type(error).__name__
         return Problem(500, f"The inference failed: {name}: {detail_of(first_line(error))}")
-    raise error
+    return Problem(500, f"The inference failed: {type(error).__name__}.")

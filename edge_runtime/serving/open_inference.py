@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,12 @@ from .. import __version__
 from .body import Budget, check_head, read_body
 from .classify import attended
 from .facts import input_name, input_shape
-from .problems import Problem
+from .jobs import TensorJob
+from .outputs import Written, write
+from .problems import Problem, busy
 from .served import Registry, ServedModel
 from .settings import ServeSettings
-from .tensors import Inference, Input, read_inference, write_outputs
+from .tensors import Input, read_inference
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -70,7 +72,7 @@ class OpenInference:
         """Whether a model answers."""
         model = self._model(request)
         if model.is_stuck():
-            raise Problem(503, f"{model.name}: its interpreter does not come back.")
+            raise busy(f"The interpreter of {model.name} does not come back.", 5)
         return JSONResponse({"name": model.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
@@ -88,31 +90,32 @@ class OpenInference:
         check_head(request.scope, self._settings.max_body)
         with self._budget.share() as share:
             body = await read_body(request.receive, self._settings.max_body, share)
-            read: list[Inference] = []
-
-            def prepare(classifier: Classifier) -> tuple[Any, bool]:
-                outputs = tuple(_outputs(classifier))
-                read.append(read_inference(body, length, takes_of(classifier), outputs))
-                return read[0].tensor, any(one.name == "heatmap" for one in read[0].wanted)
-
             with model.place():
-                names = model.classifier.info.class_names
-                found = await attended(
-                    model.tensors(self._pool, prepare), request.receive, self._settings.timeout
+                written = await attended(
+                    self._answer(model, body, length), request.receive, self._settings.timeout
                 )
-        described, tails = write_outputs(found, read[0].wanted, names)
-        answer: dict[str, Any] = {"model_name": model.name, "model_version": VERSION}
-        if read[0].id is not None:
-            answer["id"] = read[0].id
-        answer["outputs"] = described
-        if not tails:
-            return JSONResponse(answer)
-        head = json.dumps(answer).encode()
+        if written.header_length is None:
+            return Response(written.content, media_type="application/json")
         return Response(
-            b"".join([head, *tails]),
-            headers={HEADER_LENGTH: str(len(head))},
+            written.content,
+            headers={HEADER_LENGTH: str(written.header_length)},
             media_type="application/octet-stream",
         )
+
+    async def _answer(self, model: ServedModel, body: bytearray, length: int | None) -> Written:
+        """Read, run and write, all with one classifier: another may take over meanwhile."""
+        loop, classifier = asyncio.get_running_loop(), model.classifier
+        outputs = tuple(_outputs(classifier))
+        read = await loop.run_in_executor(
+            self._pool, read_inference, body, length, takes_of(classifier), outputs
+        )
+        heatmap = any(one.name == "heatmap" for one in read.wanted)
+        found = await model.tensors(TensorJob(classifier, loop, read.tensor, heatmap))
+        answer: dict[str, Any] = {"model_name": model.name, "model_version": VERSION}
+        if read.id is not None:
+            answer["id"] = read.id
+        names = classifier.info.class_names
+        return await loop.run_in_executor(self._pool, write, answer, found, read.wanted, names)
 
     def _model(self, request: Request) -> ServedModel:
         version = request.path_params.get("version", VERSION)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
+from .json_tensors import MAX_BATCH
 from .problems import MEDIA_TYPE
 from .settings import ServeSettings
-from .tensors import MAX_BATCH
 from .wishes import MAX_TOP_K
 
 Json = dict[str, Any]
@@ -142,7 +142,7 @@ def _infer(end: str) -> Json:
         "in": "header",
         "required": False,
         "schema": {"type": "integer", "minimum": 0},
-        "description": "Bytes of the JSON in front of binary tensors.",
+        "description": "Bytes of the JSON in front of binary tensors; 0: the body is the tensor alone.",
     }
     content = {
         "application/json": {"schema": _ref("InferenceRequest")},
@@ -223,7 +223,16 @@ _HEATMAP = {
 }
 
 _SCHEMAS: Json = {
-    "Problem": _object({"type": _STRING, "title": _STRING, "status": _WHOLE, "detail": _STRING}),
+    "Problem": _object(
+        {
+            "type": _STRING,
+            "title": _STRING,
+            "status": _WHOLE,
+            "detail": _STRING,
+            "error": {"type": "string", "description": "Below /v2: the detail."},
+        },
+        "error",
+    ),
     "Prediction": _object(
         {
             "path": {"type": "string", "description": "Name of the photo's file."},

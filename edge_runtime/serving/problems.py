@@ -20,8 +20,11 @@ MEDIA_TYPE = "application/problem+json"
 #: Bytes of another layer's text that become the detail.
 _LONGEST = 2000
 
-#: An absolute path inside a text; an address (https://host/path) is none.
-_PATH = re.compile(r"(?<![\w:/.~])(?:~?/|[A-Za-z]:\\)(?:[^\s'\"<>|:]*[/\\])*([^\s'\"<>|:/\\]+)")
+#: An absolute path inside a text; an address (https://host/path) is none. No separator is part of a
+#: name, nor does a path begin behind one: a text can be read in one way only, in linear time.
+_PATH = re.compile(
+    r"(?<![\w:/\\.~])(?:~?/|[A-Za-z]:\\)(?:[^\s'\"<>|:/\\]*[/\\])*([^\s'\"<>|:/\\]+)"
+)
 
 #: What this program's own refusals say, in words that are of use to a program.
 _DETAILS = {
@@ -44,11 +47,10 @@ class Problem(Exception):
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers or {}
 
-    def response(self) -> Response:
-        """The answer."""
-        return Response(
-            problem_body(self.status, self.detail), self.status, self.headers, MEDIA_TYPE
-        )
+    def response(self, path: str) -> Response:
+        """The answer to a request of an address."""
+        body = problem_body(self.status, self.detail, path)
+        return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 
 class ClientGone(Exception):
@@ -60,14 +62,23 @@ def busy(detail: str, seconds: int = 1) -> Problem:
     return Problem(503, detail, {"retry-after": str(max(1, seconds))})
 
 
-def problem_body(status: int, detail: str) -> bytes:
-    """The JSON object: ``type``, ``title``, ``status``, ``detail``."""
+def problem_body(status: int, detail: str, path: str) -> bytes:
+    """The JSON object: ``type``, ``title``, ``status``, ``detail``.
+
+    Args:
+        status: Of HTTP.
+        detail: What went wrong.
+        path: What was asked for: of the Open Inference Protocol, whose clients read ``error``, that
+            is there as well.
+    """
     found = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
     }
+    if f"{path}/".startswith("/v2/"):
+        found["error"] = detail
     return json.dumps(found).encode()
 
 
@@ -113,7 +124,7 @@ class Problems:
 async def _answer(problem: Problem, scope: Scope, receive: Receive, sender: _Sender) -> None:
     if sender.started:
         raise problem
-    await problem.response()(scope, receive, sender)
+    await problem.response(scope["path"])(scope, receive, sender)
 
 
 class _Sender:
@@ -149,7 +160,7 @@ class _Sender:
     async def _translate(self, start: Message) -> None:
         status = start["status"]
         detail = _DETAILS.get(status) or self._text.decode("utf-8", "replace").strip()
-        body = problem_body(status, detail or HTTPStatus(status).phrase)
+        body = problem_body(status, detail or HTTPStatus(status).phrase, self._scope["path"])
         kept: Headers = [
             (key, value)
             for key, value in start.get("headers", [])

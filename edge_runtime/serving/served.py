@@ -12,7 +12,7 @@ from typing import Any
 
 from ..classifier import Classifier
 from .facts import Card, make_card
-from .jobs import Job, PhotoJob, TensorJob
+from .jobs import Job, PhotoJob, TensorJob, refused
 from .problems import Problem, busy
 from .settings import ServeSettings
 from .worker import Worker
@@ -92,8 +92,13 @@ class ServedModel:
             await asyncio.sleep(REFUSAL)
             raise
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more requests may wait."""
+        return self.inside >= self._settings.max_queue
+
     def _refuse_if_full(self) -> None:
-        if self.inside >= self._settings.max_queue:
+        if self.is_full:
             raise busy(f"{self.inside} requests wait for {self.name} already (--max-queue).")
 
     @contextmanager
@@ -111,18 +116,8 @@ class ServedModel:
         since = self.worker.busy_since
         return since is not None and time.monotonic() - since > self._settings.timeout
 
-    async def tensors(
-        self, pool: ThreadPoolExecutor, prepare: Callable[[Classifier], tuple[Any, bool]]
-    ) -> dict[str, Any]:
-        """Run tensors.
-
-        Args:
-            pool: Threads that prepare them.
-            prepare: Gives the tensor, and whether heat maps are wanted.
-        """
-        loop, classifier = asyncio.get_running_loop(), self.classifier
-        tensor, heatmap = await loop.run_in_executor(pool, prepare, classifier)
-        job = TensorJob(classifier, loop, tensor, heatmap)
+    async def tensors(self, job: TensorJob) -> dict[str, Any]:
+        """All outputs of a run of tensors."""
         self.worker.put(job)
         return await _result(job)  # type: ignore[no-any-return]
 
@@ -135,7 +130,9 @@ class ServedModel:
             try:
                 job.decode()
             except BaseException as error:  # a thread of the pool tells nobody
-                job.loop.call_soon_threadsafe(job.finish, error)
+                # What is no Exception would end the event loop.
+                found = error if isinstance(error, Exception) else refused(error, job.explain)
+                job.loop.call_soon_threadsafe(job.finish, found)
                 return
             self.worker.put(job)
 
@@ -156,6 +153,20 @@ class Registry:
     def __init__(self, models: Sequence[ServedModel]) -> None:
         """Hold them."""
         self.models = {model.name: model for model in models}
+
+    async def check(self, name: str | None, certain: bool) -> None:
+        """Refuse a request, before anything of it is read, where that is known to be right.
+
+        Args:
+            name: Of the model.
+            certain: Whether what follows cannot name another.
+
+        Raises:
+            Problem: 404 for a name that is not known, 503 for a model for which too many wait.
+        """
+        model = self.get(name)
+        if certain or all(one.is_full for one in self.models.values()):
+            await model.check()
 
     def get(self, name: str | None) -> ServedModel:
         """A model.

@@ -8,22 +8,18 @@ in row-major order.
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .json_tensors import MAX_BATCH, finite, from_json, from_text, parse
 from .problems import Problem
 
 #: Names of the protocol.
 DATATYPES = {"uint8": "UINT8", "int8": "INT8", "int16": "INT16", "float16": "FP16",
              "float32": "FP32", "float64": "FP64"}  # fmt: skip
-
-#: Photos in one tensor.
-MAX_BATCH = 256
 
 #: Characters of a value that an error repeats.
 _SHOWN = 60
@@ -86,17 +82,23 @@ def read_inference(
 
     Args:
         body: All of it.
-        header_length: Bytes of its JSON, the rest being tensors; None for JSON alone.
+        header_length: Bytes of its JSON, the rest being tensors; None for JSON alone, 0 for the
+            bytes of a tensor and nothing else, whose answer is bytes as well.
         takes: The model's input.
         outputs: Names of its outputs.
 
     Raises:
-        Problem: 400 for what cannot be read, 422 for what the model does not take or have.
+        Problem: 400 for what cannot be read, 413 for more JSON than such a tensor needs, 422 for
+            what the model does not take or have.
     """
     if header_length is not None and header_length > len(body):
         raise Problem(400, "Inference-Header-Content-Length: is more than the body has.")
+    if header_length == 0:
+        wanted = tuple(Wanted(name, binary=True) for name in outputs)
+        return Inference(None, _bare(memoryview(body), takes), wanted)
     split = len(body) if header_length is None else header_length
-    head, tail = _json(bytes(body[:split])), memoryview(body)[split:]
+    head, data = parse(body, split)
+    tail = memoryview(body)[split:]
     inputs = head.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Problem(422, f"inputs: expected a list of one tensor, {takes.name!r}.")
@@ -104,56 +106,7 @@ def read_inference(
     if identity is not None and not isinstance(identity, str):
         raise Problem(422, "id: expected a string.")
     wanted = _wanted(head, outputs)
-    return Inference(identity, _tensor(inputs[0], tail, takes), wanted)
-
-
-def write_outputs(
-    found: dict[str, np.ndarray], wanted: tuple[Wanted, ...], class_names: tuple[str, ...]
-) -> tuple[list[dict[str, Any]], list[bytes]]:
-    """The ``outputs`` of an answer, and the tensors that go behind it as bytes.
-
-    Args:
-        found: Outputs of the model.
-        wanted: Those that were asked for.
-        class_names: In index order.
-    """
-    described, tails = [], []
-    for one in wanted:
-        array = found[one.name]
-        datatype, data, raw = "FP32", array, b""
-        if one.classes:
-            data = _ranked(array, one.classes, class_names)
-            datatype = "BYTES"
-        entry: dict[str, Any] = {
-            "name": one.name, "datatype": datatype, "shape": list(data.shape)
-        }  # fmt: skip
-        if one.binary:
-            if one.classes:
-                texts = [text.encode() for text in data.ravel()]
-                raw = b"".join(struct.pack("<I", len(text)) + text for text in texts)
-            else:
-                raw = np.ascontiguousarray(data, "<f4").tobytes()
-            entry["parameters"] = {"binary_data_size": len(raw)}
-            tails.append(raw)
-        else:
-            entry["data"] = data.ravel().tolist()
-        described.append(entry)
-    return described, tails
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    try:
-        head = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else "not valid JSON"
-        raise Problem(400, f"The request is {reason}.") from error
-    if not isinstance(head, dict):
-        raise Problem(422, "The request: expected a JSON object with inputs.")
-    return head
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(name)
+    return Inference(identity, _tensor(inputs[0], data, tail, takes), wanted)
 
 
 def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +147,9 @@ def _wanted(head: dict[str, Any], outputs: tuple[str, ...]) -> tuple[Wanted, ...
     return tuple(found)
 
 
-def _tensor(given: dict[str, Any], tail: memoryview, takes: Input) -> np.ndarray:
+def _tensor(
+    given: dict[str, Any], data: bytes | None, tail: memoryview, takes: Input
+) -> np.ndarray:
     if given.get("name") != takes.name:
         raise Problem(422, f"inputs: expected {takes.name!r}, found {_short(given.get('name'))}.")
     if given.get("datatype") != takes.datatype:
@@ -207,7 +162,9 @@ def _tensor(given: dict[str, Any], tail: memoryview, takes: Input) -> np.ndarray
     if size is None:
         if len(tail):
             raise Problem(400, "There are bytes behind the JSON that no input claims.")
-        return _from_json(given.get("data"), shape, count, takes.dtype)
+        if data is not None and "data" in given and given["data"] is None:
+            return from_text(data, shape, takes.dtype)
+        return from_json(given.get("data"), shape, takes.dtype)
     if "data" in given:
         raise Problem(422, "data: is there beside binary_data_size; one of them.")
     expected = count * takes.dtype.itemsize
@@ -217,8 +174,26 @@ def _tensor(given: dict[str, Any], tail: memoryview, takes: Input) -> np.ndarray
             f"binary_data_size: the shape {list(shape)} of {takes.datatype} has {expected} bytes; "
             f"found {_short(size)}, and {len(tail)} bytes behind the JSON.",
         )
-    tensor = np.frombuffer(tail, takes.dtype.newbyteorder("<")).astype(takes.dtype)
-    return _finite(tensor.reshape(shape))
+    return _from_bytes(tail, shape, takes.dtype)
+
+
+def _bare(content: memoryview, takes: Input) -> np.ndarray:
+    """A tensor without a description: as many photos as there are bytes for."""
+    sides = tuple(n or 1 for n in takes.shape[1:])
+    one = math.prod(sides) * takes.dtype.itemsize
+    count, rest = divmod(len(content), one)
+    if rest or not 1 <= count <= MAX_BATCH:
+        raise Problem(
+            422,
+            f"The body: expected {one} bytes for each of at most {MAX_BATCH} photos, as "
+            f"Inference-Header-Content-Length is 0; found {len(content)}.",
+        )
+    return _from_bytes(content, (count, *sides), takes.dtype)
+
+
+def _from_bytes(content: memoryview, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    tensor = np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype)
+    return finite(tensor.reshape(shape))
 
 
 def _shape(given: Any, takes: Input) -> tuple[int, ...]:
@@ -236,47 +211,6 @@ def _shape(given: Any, takes: Input) -> tuple[int, ...]:
                 f"found {_short(given)}.",
             )
     return tuple(given)
-
-
-def _from_json(data: Any, shape: tuple[int, ...], count: int, dtype: np.dtype) -> np.ndarray:
-    if not isinstance(data, list):
-        raise Problem(422, "data: expected a list of numbers, flat or nested as the shape.")
-    try:
-        array = np.array(data)
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise Problem(422, "data: its lists do not have one length.") from error
-    if array.dtype.kind not in "iuf" or array.size != count:
-        raise Problem(
-            422, f"data: expected {count} numbers, found {array.size} values of {array.dtype}."
-        )
-    if array.ndim != 1 and array.shape != shape:
-        raise Problem(
-            422, f"data: is nested as {list(array.shape)}, and the shape is {list(shape)}."
-        )
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if array.dtype.kind == "f" and (array != np.floor(array)).any():
-            raise Problem(422, "data: expected whole numbers.")
-        if array.min() < limits.min or array.max() > limits.max:
-            raise Problem(422, f"data: expected numbers from {limits.min} to {limits.max}.")
-    with np.errstate(over="ignore"):
-        return _finite(array.astype(dtype).reshape(shape))
-
-
-def _finite(tensor: np.ndarray) -> np.ndarray:
-    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-        raise Problem(422, "data: holds what is no finite number.")
-    return tensor
-
-
-def _ranked(scores: np.ndarray, classes: int, names: tuple[str, ...]) -> np.ndarray:
-    """Triton's classification extension: ``score:index:label``, best first."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :classes]
-    rows = [
-        [f"{scores[row, index]:f}:{index}:{names[index]}" for index in best]
-        for row, best in enumerate(order)
-    ]
-    return np.array(rows, object)
 
 
 def _short(value: Any) -> str:

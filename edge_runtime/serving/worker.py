@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ..pipeline import Decoded
 from ..prediction import Prediction
 from .jobs import Job, PhotoJob, TensorJob, refused
+from .problems import ClientGone
 
 _log = logging.getLogger("edge_runtime")
 
@@ -72,7 +73,7 @@ class Worker:
             group = self._next()
             if group is None:
                 return
-            self.busy_since = time.monotonic()
+            self._begun()
             start = time.perf_counter()
             found = self._done(group)
             self.seconds += time.perf_counter() - start
@@ -104,12 +105,17 @@ class Worker:
                         break
             return group
 
+    def _begun(self) -> None:
+        self.busy_since = time.monotonic()
+
     def _done(self, group: Sequence[Job]) -> Sequence[object]:
         first = group[0]
         try:
             if isinstance(first, TensorJob):
-                return [first.run(self.batch_of(first))]
+                return [first.run(self.batch_of(first), self._begun)]
             return _classified([job for job in group if isinstance(job, PhotoJob)])
+        except ClientGone as gone:
+            return [gone]
         except BaseException as error:  # the thread has to outlive whatever a model does
             self.failures += 1
             explain = isinstance(first, PhotoJob) and first.explain

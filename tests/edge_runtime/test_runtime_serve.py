@@ -19,6 +19,7 @@ from serve_parts import PATIENCE, Running, SlowClassifier, picture, serving, tal
 
 from edge_runtime import Classifier
 from edge_runtime.serving.reloading import reload
+from edge_runtime.serving.served import WINDOW
 from edge_runtime.serving.settings import ServeSettings
 
 BLUE = (0, 0, 255)
@@ -53,6 +54,14 @@ def test_answers_are_those_of_the_command(server: Running, color_models: ColorMo
             assert set(found["ms"]) == {"decode", "infer", "total"}
     assert results[2]["path"] == "c.txt" and results[2]["label"] is None
     assert results[2]["error"].startswith("c.txt: ")
+
+
+def test_names_of_photos_are_no_paths_of_this_machine(server: Running) -> None:
+    """Nothing is looked for in them, and they come back as they are."""
+    name = "/" * 3000
+    found = server.classify((name, b"no photo"), ("/a/b.png", b"none")).json()["results"]
+    assert found[0]["error"].startswith(f"{name}: ")
+    assert found[1]["error"].startswith("/a/b.png: ")
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream"])
@@ -190,12 +199,43 @@ def test_full_queue_answers_503(color_models: ColorModels) -> None:
         assert running.classify(("a", picture())).status_code == 200
 
 
+def test_a_form_may_name_an_idle_model_while_the_first_is_full(color_models: ColorModels) -> None:
+    paths = {"colors": color_models.tflite, "small": color_models.tflite_int8}
+    with serving(paths, ServeSettings(max_queue=1)) as running:
+        slow, photo = SlowClassifier(running), ("a", picture())
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(running.classify, photo)
+            until(lambda: running.server.models[0].inside == 1)
+            assert running.classify(photo, data={"model": "small"}).status_code == 200
+            assert running.classify(photo, params={"model": "small"}).status_code == 200
+            refused(running.classify(photo), 503)
+            refused(running.classify(photo, params={"model": "colors"}), 503)
+            refused(running.http.post("/v1/classify", content=picture()), 503)
+            slow.go.set()
+            assert waiting.result(PATIENCE).status_code == 200
+
+
+@pytest.mark.parametrize("half", ["decode", "answer"])
+def test_what_is_no_exception_ends_no_thread(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(3)
+
+    with serving({"colors": color_models.tflite}) as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(running.server.models[0].classifier, half, leave)
+            assert "SystemExit" in refused(running.classify(("a", picture())), 500)
+        assert running.classify(("a", picture())).status_code == 200
+
+
 def test_answer_that_takes_too_long(color_models: ColorModels) -> None:
     with serving({"colors": color_models.tflite}, ServeSettings(timeout=0.3)) as running:
         slow = SlowClassifier(running)
         assert "--timeout" in refused(running.classify(("a", picture())), 503)
         until(lambda: running.http.get("/readyz").status_code == 503)
-        assert running.http.get("/v2/models/colors/ready").status_code == 503
+        unready = running.http.get("/v2/models/colors/ready")
+        assert unready.status_code == 503 and int(unready.headers["retry-after"]) >= 1
         slow.go.set()
         until(lambda: running.http.get("/readyz").status_code == 200)
         assert running.server.models[0].inside == 0
@@ -256,6 +296,23 @@ def test_reload_without_a_lost_request(color_models: ColorModels) -> None:
         assert set(found) == {200} and model.classifier is not before
         running.server.reloading.ask()
         until(lambda: model.reloads["ok"] == 4)
+
+
+def test_photos_of_one_request_are_of_one_model(color_models: ColorModels, bundle: Path) -> None:
+    """Also of more photos than wait at once, those that begin after the exchange."""
+    manifest = bundle / "manifest.json"
+    with serving({"colors": color_models.bundle}) as running:
+        slow = SlowClassifier(running)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(running.classify, *[("a", picture())] * (WINDOW + 2))
+            assert slow.entered.wait(PATIENCE)
+            manifest.write_text(manifest.read_text().replace('"red"', '"crimson"'))
+            running.server.models[0].use(Classifier.open(bundle))
+            slow.go.set()
+            results = asked.result(PATIENCE).json()["results"]
+        assert {one["label"] for one in results} == {"red"}
+        found = running.classify(("a", picture())).json()["results"]
+        assert found[0]["label"] == "crimson"
 
 
 def test_watch_takes_a_new_file_and_keeps_the_old_one_for_a_bad_one(bundle: Path) -> None:

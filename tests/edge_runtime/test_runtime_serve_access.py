@@ -173,6 +173,10 @@ def test_names() -> None:
         ("see '/a/b c' and /x", "see 'b c' and x"),
         ("https://host/path is an address, a/b no absolute path",) * 2,
         ("~/runs/one", "one"),
+        ("C:\\models\\one.onnx: bad", "one.onnx: bad"),
+        ("/a//b/", "b/"),
+        *((piece * 5000, piece * 5000) for piece in ("/", "\\/", "/ ")),
+        ("-/" * 5000, "--/"),
     ],
 )
 def test_paths_stay_here(text: str, expected: str) -> None:

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -18,11 +19,14 @@ from click.testing import CliRunner
 from color_model import ColorModels
 from serve_parts import PATIENCE, TOKEN, picture, serving, talk, until
 
+from edge_runtime import Classifier
+from edge_runtime.backends.litert import LiteRtBackend
 from edge_runtime.cli import cli
 from edge_runtime.errors import UsageError
 from edge_runtime.serving.app import Access
 from edge_runtime.serving.naming import named_models
 from edge_runtime.serving.problems import without_paths
+from edge_runtime.serving.service import Server
 from edge_runtime.serving.settings import ServeSettings
 from edge_runtime.web.protocol import Limits
 from edge_runtime.web.token import Token
@@ -85,6 +89,27 @@ def test_cors_is_for_named_origins(color_models: ColorModels) -> None:
         headers["origin"] = theirs
         answer = running.http.post("/v1/classify", content=picture(), headers=headers)
         assert answer.status_code == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_refusals_can_be_read_by_pages_of_named_origins(color_models: ColorModels) -> None:
+    """Without the header a browser hides them, and with them Retry-After."""
+    ours = {"origin": "https://ours.example", "sec-fetch-site": "cross-site"}
+    access = Access(origins=(ours["origin"],))
+    with serving({"colors": color_models.tflite}, access=access) as running:
+        found = [
+            running.http.post("/v1/classify?model=none", content=picture(), headers=ours),
+            running.http.get("/nothing", headers=ours),
+            running.http.post("/v1/classify", content=b"no photo", headers=ours),
+        ]
+        running.server.serving.stopping = True
+        found.append(running.http.get("/v1/models", headers=ours))
+        assert [answer.status_code for answer in found] == [404, 404, 422, 503]
+        for answer in found:
+            assert answer.headers["access-control-allow-origin"] == ours["origin"]
+            assert "retry-after" in answer.headers["access-control-expose-headers"]
+            assert answer.headers["content-type"] == "application/problem+json"
+        assert found[-1].headers["retry-after"] == "5"
 
 
 def test_security_headers_are_on_everything(color_models: ColorModels) -> None:
@@ -231,6 +256,25 @@ def test_command_until_a_signal(color_models: ColorModels, tmp_path: Path, numbe
         process.wait()
     text = log.read_text()
     assert TOKEN not in text and "token=" not in text and "stopped after" in text
+
+
+def test_command_keeps_models_that_nobody_overwrites(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that it maps, cut short by cp, would end the server (SIGBUS)."""
+    opened: list[Classifier] = []
+
+    def run(make: Callable[[], Server], *_: object) -> None:
+        server = make()
+        opened.extend(model.classifier for model in server.models)
+        server.close()
+
+    monkeypatch.setattr("edge_runtime.serving.service.run", run)
+    monkeypatch.delenv("EDGE_CLASSIFY_TOKEN", raising=False)
+    done = CliRunner().invoke(cli, ["serve", str(color_models.tflite), "--port", "0"])
+    assert done.exit_code == 0, done.output
+    backend = opened[0].backend
+    assert isinstance(backend, LiteRtBackend) and isinstance(backend._source, bytes)
 
 
 def test_stop_finishes_what_is_in_flight(color_models: ColorModels) -> None:

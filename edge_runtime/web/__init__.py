@@ -7,7 +7,8 @@ Every module but this one, :mod:`.address` and :mod:`.token` needs the extra ``s
 - :mod:`.token` is the secret that lets people in, :mod:`.guards` ask for it, and for the right
   ``Host`` and origin;
 - :mod:`.headers` tell browsers what a page may do, :mod:`.assets` are its files;
-- :mod:`.protocol` cuts off who is too slow or one too many, :mod:`.server` runs and stops it all.
+- :mod:`.protocol` cuts off who is too slow or one too many, :mod:`.tls` does so in handshakes,
+  :mod:`.server` runs and stops it all.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -180,6 +181,67 @@ def test_https(color_models: ColorModels, certificate: tuple[str, str]) -> None:
         context = ssl.create_default_context(cafile=certificate[0])
         context.check_hostname = False
         assert httpx.get(f"{running.url}/healthz", verify=context).status_code == 200
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert httpx.get(f"{running.url}/healthz", verify=context).status_code == 200
+        # What older releases of uvicorn ask OpenSSL for, where Python would not.
+        usual = {cipher["name"] for cipher in ssl.create_default_context().get_ciphers()}
+        context.set_ciphers("TLSv1:@SECLEVEL=0")
+        weak = [c["name"] for c in context.get_ciphers() if c["name"] not in usual]
+        if weak:
+            context.set_ciphers(":".join([*weak, "@SECLEVEL=0"]))
+            with pytest.raises(httpx.HTTPError):
+                httpx.get(f"{running.url}/healthz", verify=context)
+
+
+def test_connections_without_a_handshake_are_counted(
+    color_models: ColorModels, certificate: tuple[str, str]
+) -> None:
+    settings = ServeSettings(connections=3)
+    with serving({"colors": color_models.tflite}, settings, tls=certificate) as running:
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{running.url}/healthz", verify=False).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        held = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(3)]
+        until(lambda: not answers())
+        for one in held:
+            one.close()
+        until(answers)
+        held.append(socket.create_connection(("127.0.0.1", running.port)))
+    held[-1].close()  # the server ended in spite of it
+
+
+def test_a_request_in_the_packet_of_its_handshake(
+    color_models: ColorModels, certificate: tuple[str, str]
+) -> None:
+    with serving({"colors": color_models.tflite}, tls=certificate) as running:
+        context = ssl._create_unverified_context()
+        arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(arriving, leaving)
+        found = b""
+        with socket.create_connection(("127.0.0.1", running.port), PATIENCE) as connection:
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            while True:
+                connection.sendall(leaving.read())
+                arriving.write(connection.recv(65536))
+                try:
+                    client.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+                break
+            client.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+            connection.sendall(leaving.read())  # the end of the handshake, and the request
+            while b'"live"' not in found:
+                data = connection.recv(65536)
+                assert data, found
+                arriving.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    found += client.read(65536)
+        assert found.startswith(b"HTTP/1.1 200")
 
 
 def test_names() -> None:

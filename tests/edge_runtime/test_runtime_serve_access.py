@@ -320,6 +320,17 @@ def test_command_until_a_signal(color_models: ColorModels, tmp_path: Path, numbe
     assert TOKEN not in text and "token=" not in text and "stopped after" in text
 
 
+def test_serving_needs_no_fastapi() -> None:
+    """Nor pydantic: half a second and 14 MB on a PC."""
+    script = (
+        "import sys; from edge_runtime.web import require_server; require_server('serve models');"
+        "import edge_runtime.serving.service;"
+        "print(sorted({'fastapi', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_command_keeps_models_that_nobody_overwrites(
     color_models: ColorModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

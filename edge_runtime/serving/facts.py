@@ -98,7 +98,11 @@ def _manifest(path: str, classifier: Classifier, known: set[str]) -> dict[str, A
     if not is_bundle(Path(path)):
         return None
     bundle = Bundle.open(path)
-    if bundle.manifest.info_of(bundle.artifact(classifier.format)) != classifier.info:
+    said, used = bundle.manifest.info_of(bundle.artifact(classifier.format)), classifier.info
+    # Not the output: whoever opens a model in a program may have set its threshold.
+    if (said.class_names, said.input, said.preprocess) != (
+        used.class_names, used.input, used.preprocess,
+    ):  # fmt: skip
         raise ModelError(f"{path}: the bundle was replaced while it was loaded. Load it again.")
     data: dict[str, Any] = json.loads(bundle.manifest.to_json())
     for key in (*known, *_LEFT_OUT):

@@ -32,6 +32,9 @@ class Engine:
     #: Of a .onnx file: onnxruntime's execution providers, the preferred one first, each perhaps
     #: with ``:key=value,key=value``; empty for the CPU.
     providers: tuple[str, ...] = ()
+    #: Of a .tflite file: whether its contents are held in memory and not mapped, so that nobody can
+    #: overwrite what runs; costs the file's size.
+    private: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a name that nobody has; take a list, as JSON has it, for a tuple."""

@@ -162,9 +162,18 @@ def test_proxies_take_what_the_server_takes() -> None:
     limit = ServeSettings().max_body >> 20
     nginx = (DEPLOY / "edge-classify-serve.nginx").read_text(encoding="utf-8")
     caddy = (DEPLOY / "edge-classify-serve.Caddyfile").read_text(encoding="utf-8")
-    assert f"client_max_body_size {limit}m;" in nginx and f"max_size {limit}MB" in caddy
+    assert f"client_max_body_size {limit}m;" in nginx and f"max_size {limit}MiB" in caddy
     for text in (nginx, caddy):
         assert "127.0.0.1:8080" in text and text.count("{") == text.count("}")
+
+
+def test_proxies_keep_the_token_out_of_their_logs() -> None:
+    """nginx has the query of a request in what it says of errors, too, but of the worst."""
+    nginx = (DEPLOY / "edge-classify-serve.nginx").read_text(encoding="utf-8")
+    assert re.search(r"^ *error_log \S+ crit;$", nginx, re.M)
+    assert "$request_uri" not in nginx and '$request"' not in nginx
+    caddy = (DEPLOY / "edge-classify-serve.Caddyfile").read_text(encoding="utf-8")
+    assert "delete token" in caddy
 
 
 def test_camera_rule() -> None:

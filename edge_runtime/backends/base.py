@@ -16,6 +16,9 @@ from .feeding import Feeding, InputTensor, usual_spec
 #: Photos that a model with a dynamic batch is given at once; more gain no time on a CPU.
 DYNAMIC_BATCH = 16
 
+#: Device, inode, size and time of a file.
+Identity = tuple[int, int, int, int]
+
 #: Stands for the class with the highest score.
 BEST = -1
 
@@ -223,11 +226,25 @@ def batch_of(dimension: int | str | None) -> int | None:
     return dimension if isinstance(dimension, int) and dimension > 0 else None
 
 
-def path_or_bytes(path: str) -> str | bytes:
-    """The path, which lets an interpreter map the file; its contents where it is not UTF-8."""
+def path_or_bytes(path: str, private: bool = False) -> str | bytes:
+    """The path, which lets an interpreter map the file; its contents where it is not UTF-8.
+
+    Args:
+        path: Of the file.
+        private: Whether its contents are wanted in any case: whoever overwrites a file that is
+            mapped, and so cuts it short, ends the process (SIGBUS).
+    """
     try:
         path.encode()
     except UnicodeEncodeError:
-        with open(path, "rb") as stream:
-            return stream.read()
-    return path
+        private = True
+    if not private:
+        return path
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def identity(file: str | int) -> Identity:
+    """What tells a file, by its path or descriptor, from one that was put into its place."""
+    status = os.stat(file)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

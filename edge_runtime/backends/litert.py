@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -14,11 +14,14 @@ from ..engine import Engine
 from ..errors import ModelError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from ..records import replace
-from .base import Backend, batch_of, chosen, path_or_bytes
+from .base import Backend, batch_of, chosen, identity, path_or_bytes
 from .delegates import describe, placement
 from .feeding import read_input, usual_spec
 from .interpreters import load_interpreter as load_interpreter
 from .interpreters import open_interpreter
+
+if TYPE_CHECKING:
+    from .model_file import ModelFile
 
 _IDENTIFIER = b"TFL3"
 
@@ -43,7 +46,9 @@ class LiteRtBackend(Backend):
         """
         self._where, self._engine = os.fspath(path), engine or Engine()
         check_header(self._where)
-        self._loaded = open_interpreter(path_or_bytes(self._where), self._engine, self._where)
+        self._known = identity(self._where)
+        self._source = path_or_bytes(self._where, self._engine.private)
+        self._loaded = open_interpreter(self._source, self._engine, self._where)
         self._interpreter, self.name = self._loaded.interpreter, self._loaded.name
         try:
             inputs = self._interpreter.get_input_details()
@@ -77,7 +82,8 @@ class LiteRtBackend(Backend):
     @cached_property
     def embedded(self) -> ModelInfo | None:  # type: ignore[override]  # read where it is asked for
         """See :attr:`Backend.embedded`; a bundle's manifest says the same, and is read anyway."""
-        return read_embedded(self._where)
+        with self._file.open() as stream:
+            return read_embedded(self._where, stream)
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """See :meth:`Backend.run`."""
@@ -95,8 +101,7 @@ class LiteRtBackend(Backend):
             return named
         from .tflite_head import find_heatmap
 
-        with open(self._where, "rb") as stream:
-            return find_heatmap(stream.read(), self._where)
+        return find_heatmap(self._file.read(), self._where)
 
     def explain(
         self, pixels: np.ndarray, index: int | None = None
@@ -107,14 +112,15 @@ class LiteRtBackend(Backend):
         that :meth:`scores` costs no more than before.
         """
         if self._tap is None:
-            self._tap = Tap(self._where, self._named_heatmap(), self._tap_engine())
+            named = self._named_heatmap()
+            self._tap = Tap(self._file.read(), self._where, named, self._tap_engine())
         scores = self._run_tap(self._tap, pixels)
         return scores, self._tap.maps(chosen(scores, index))
 
     def pooling(self) -> Callable[[np.ndarray], np.ndarray]:
         """See :meth:`Backend.pooling`."""
         engine = replace(self._tap_engine(), threads=1)
-        tap = Tap(self._where, self._named_heatmap(), engine)
+        tap = Tap(self._file.read(), self._where, self._named_heatmap(), engine)
 
         def pooled(pixels: np.ndarray) -> np.ndarray:
             self._run_tap(tap, pixels)
@@ -131,8 +137,7 @@ class LiteRtBackend(Backend):
         from .tflite_graph import Graph
         from .tflite_head import read_head
 
-        with open(self._where, "rb") as stream:
-            graph = Graph(stream.read(), self._where)
+        graph = Graph(self._file.read(), self._where)
         return graph.tensor(read_head(graph, self._where, self._named_heatmap()).features).name
 
     def running(self) -> dict[str, Any]:
@@ -143,6 +148,12 @@ class LiteRtBackend(Backend):
             "delegate": describe(delegate, where),
             "placement": where,
         }
+
+    @cached_property
+    def _file(self) -> ModelFile:
+        from .model_file import ModelFile
+
+        return ModelFile(self._where, self._known, self._source)
 
     def _run_tap(self, tap: Tap, pixels: np.ndarray) -> np.ndarray:
         """Scores of one photo, float32 (classes,), with its features left in the tap."""
@@ -185,8 +196,16 @@ class Tap:
         interpreter: It, with the tensor numbers of the file.
     """
 
-    def __init__(self, where: str, named: HeatmapSpec | None, engine: Engine) -> None:
-        """Open a file; ``named`` None searches its graph.
+    def __init__(
+        self, content: bytes, where: str, named: HeatmapSpec | None, engine: Engine
+    ) -> None:
+        """Open it once more.
+
+        Args:
+            content: Of the file.
+            where: The file, for messages.
+            named: The tensors that a heat map is made of; None searches the graph.
+            engine: Interpreter, threads, delegate.
 
         Raises:
             ModelError: It has no feature map in front of a pooling and a head that can be read.
@@ -194,8 +213,7 @@ class Tap:
         from .tflite_graph import Graph
         from .tflite_head import read_head
 
-        with open(where, "rb") as stream:
-            graph = Graph(stream.read(), where)
+        graph = Graph(content, where)
         self._head = read_head(graph, where, named)
         self._tensor = graph.tensor(self._head.features)
         edited = graph.with_output(self._head.features)
@@ -234,11 +252,15 @@ def check_header(path: str) -> None:
         )
 
 
-def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
+def read_embedded(path: str | os.PathLike[str], stream: BinaryIO | None = None) -> ModelInfo | None:
     """The model description that ``edge-export`` packed into a .tflite file.
 
     TFLite metadata keeps associated files as a zip archive at the end of the model file
     (https://ai.google.dev/edge/litert/conversion/tensorflow/metadata).
+
+    Args:
+        path: The file.
+        stream: It, opened already; None to open it.
 
     Returns:
         The description; None if the file carries none.
@@ -247,8 +269,9 @@ def read_embedded(path: str | os.PathLike[str]) -> ModelInfo | None:
     import zlib
 
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(EMBEDDED_NAME) as stream:
-            text = stream.read(_MAX_DESCRIPTION + 1)
+        source = path if stream is None else stream
+        with zipfile.ZipFile(source) as archive, archive.open(EMBEDDED_NAME) as member:
+            text = member.read(_MAX_DESCRIPTION + 1)
     except (zipfile.BadZipFile, KeyError):
         return None
     except (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:

@@ -11,12 +11,14 @@ import numpy as np
 from ..engine import Engine
 from ..errors import ModelError, UsageError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
-from .base import Backend, batch_of, chosen, path_or_bytes
+from .base import Backend, batch_of, chosen, identity, path_or_bytes
 from .feeding import read_input
 from .onnx_session import open_session
 
 if TYPE_CHECKING:
     from ..foreign.traits import Traits
+    from .model_file import ModelFile
+    from .onnx_tap import OnnxTap
 
 #: Key of the description in ``metadata_props``.
 METADATA_KEY = EMBEDDED_NAME.removesuffix(".json")
@@ -61,7 +63,8 @@ class OnnxBackend(Backend):
             MissingComponent: onnxruntime is not installed.
         """
         where, self._engine = os.fspath(path), engine or Engine()
-        self._session = open_session(path_or_bytes(where), self._engine, where)
+        self._known, self._source = identity(where), path_or_bytes(where)
+        self._session = open_session(self._source, self._engine, where)
         self._metadata = _metadata(self._session, where)
         text = self._metadata.get(METADATA_KEY)
         self.embedded = ModelInfo.from_json(text, f"{where}:{METADATA_KEY}") if text else None
@@ -125,9 +128,7 @@ class OnnxBackend(Backend):
         spec = self.heatmap
         if spec is None or spec.output is None:
             if self._tap is None:
-                from .onnx_tap import OnnxTap
-
-                self._tap = OnnxTap(self._session, self._where, self._output, self.classes)
+                self._tap = self._tapped()
             scores, features = self._tap.run({self._input: tensor})
             return scores[0], self._tap.maps(features, chosen(scores[0], index))
         output = self._outputs.get(spec.output)
@@ -161,18 +162,27 @@ class OnnxBackend(Backend):
         scores, maps = self._run([self._output, spec.output], tensor)
         return scores.reshape(-1, self.classes), maps
 
-    _tap: Any = None  # an OnnxTap
+    _tap: OnnxTap | None = None
 
     def pooling(self) -> Callable[[np.ndarray], np.ndarray]:
         """See :meth:`Backend.pooling`."""
-        from .onnx_tap import OnnxTap
-
-        tap = OnnxTap(self._session, self._where, self._output, self.classes)
+        tap = self._tapped()
 
         def pooled(pixels: np.ndarray) -> np.ndarray:
             return tap.vector(tap.run({self._input: self.filled(self.prepare(pixels))})[1])
 
         return pooled
+
+    def _file(self) -> ModelFile:
+        from .model_file import ModelFile
+
+        return ModelFile(self._where, self._known, self._source)
+
+    def _tapped(self) -> OnnxTap:
+        from .onnx_tap import OnnxTap
+
+        content = self._file().read()
+        return OnnxTap(self._session, content, self._where, self._output, self.classes)
 
     def feature_map(self) -> str:
         """Name of the tensor that the heat maps of a file without an output for them are made of.
@@ -183,8 +193,7 @@ class OnnxBackend(Backend):
         from .onnx_graph import OnnxGraph
         from .onnx_head import read_head
 
-        with open(self._where, "rb") as stream:
-            graph = OnnxGraph(stream.read(), self._where)
+        graph = OnnxGraph(self._file().read(), self._where)
         return read_head(graph, self._output, self.classes, self._where).features
 
     def tensors(self) -> tuple[list[OnnxTensor], list[OnnxTensor]]:

@@ -14,11 +14,12 @@ from .onnx_head import read_head
 class OnnxTap:
     """A classifier, opened a second time with its feature map as one more output."""
 
-    def __init__(self, session: Any, where: str, scores: str, classes: int) -> None:
+    def __init__(self, session: Any, content: bytes, where: str, scores: str, classes: int) -> None:
         """Look for the feature map and open the edited file.
 
         Args:
             session: The ``InferenceSession`` of the file as it is, whose options are kept.
+            content: Of the file.
             where: The file.
             scores: Name of the output with the scores.
             classes: How many there are.
@@ -26,8 +27,7 @@ class OnnxTap:
         Raises:
             ModelError: The graph does not end in pooling and a head that can be read.
         """
-        with open(where, "rb") as stream:
-            graph = OnnxGraph(stream.read(), where)
+        graph = OnnxGraph(content, where)
         self._head = read_head(graph, scores, classes, where)
         self._where, self._scores = where, scores
         given = {output.name for output in session.get_outputs()}

@@ -119,7 +119,11 @@ _ORIGIN = re.compile(r"https?://[^/\s?#@*,]+\Z")
     metavar="SECONDS",
     help="For a body to arrive, and again for its answer.",
 )
-@click.option("--watch", is_flag=True, help="Load a model anew when its file changes.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Load a model anew when its file was replaced: by mv, not overwritten.",
+)
 def serve(
     models: tuple[str, ...],
     fmt: str | None,
@@ -172,12 +176,16 @@ def serve(
         max_batch=max_batch,
     )
     from ..classifier import Classifier
+    from ..records import replace
     from ..serving.app import Access
     from ..serving.service import Server, run
     from ..stream.signals import Signals
 
+    # Models are replaced under a server that runs: also by whoever overwrites the mapped file.
+    own = replace(engine, private=True)
+
     def opener(path: str) -> Classifier:
-        return Classifier.open(path, fmt, engine=engine, settings=settings, probe=True)
+        return Classifier.open(path, fmt, engine=own, settings=settings, probe=True)
 
     def make() -> Server:
         listener = listen(resolved, "--host")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from .classify import Classify
 from .cors import Cors
 from .metrics import ROUTE, Measured, Metrics
 from .open_inference import OpenInference
-from .problems import Problem, Problems, busy
+from .problems import Problem, busy
 from .served import Registry
 from .settings import ServeSettings
 
@@ -95,7 +94,7 @@ class Serving:
         elif not access.any_host:
             guarded = HostGuard(guarded)
         app: App = Cors(_apart(router, guarded), access.origins)
-        self.app: App = SecurityHeaders(Measured(Problems(app), self.metrics), _HEADERS)
+        self.app: App = SecurityHeaders(Measured(app, self.metrics), _HEADERS)
 
     def close(self) -> None:
         """Let go of the threads; what they have not begun is left."""
@@ -148,9 +147,7 @@ class Serving:
         return JSONResponse({"models": found})
 
     async def _card(self, request: Request) -> Response:
-        model = self._registry.get(request.path_params["name"])
-        loop = asyncio.get_running_loop()
-        return JSONResponse(await loop.run_in_executor(self._pool, model.card))
+        return JSONResponse(self._registry.get(request.path_params["name"]).card)
 
     async def _live(self, _: Request) -> Response:
         return JSONResponse({"live": True})

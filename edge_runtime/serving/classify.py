@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..prediction import Prediction
+from ..web.asgi import gone
 from .body import Budget, check_head, read_body
 from .jobs import PhotoJob
 from .multipart import Part, parameters, parse, too_many
@@ -153,7 +154,7 @@ async def attended(work: Coroutine[Any, Any, _T], receive: Receive, timeout: flo
         Problem: 503 where it took too long.
     """
     task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
+    leaving = asyncio.ensure_future(gone(receive))
     try:
         await asyncio.wait({task, leaving}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -165,11 +166,6 @@ async def attended(work: Coroutine[Any, Any, _T], receive: Receive, timeout: flo
         for one in (task, leaving):
             one.cancel()
         await asyncio.gather(task, leaving, return_exceptions=True)
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _sorted(parts: Sequence[Part]) -> tuple[list[tuple[str, memoryview]], list[tuple[str, str]]]:

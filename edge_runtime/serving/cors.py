@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..web.asgi import App, Headers, Message, Receive, Scope, Send, header
 from ..web.guards import OriginGuard
+from .problems import Problems
 
 #: What a page of another origin may send and read.
 _ALLOWED = "GET, HEAD, POST"
@@ -15,7 +16,10 @@ _MAX_AGE = "600"
 
 
 class Cors:
-    """Lets pages of named origins in; the token is asked of them all the same."""
+    """Lets pages of named origins in; the token is asked of them all the same.
+
+    What is raised or refused below becomes a :class:`.problems.Problem` here.
+    """
 
     def __init__(self, app: App, origins: tuple[str, ...]) -> None:
         """Wrap an application.
@@ -24,7 +28,8 @@ class Cors:
             app: What answers.
             origins: Exactly as browsers send them: ``https://example.org``.
         """
-        self._app, self._guarded = app, OriginGuard(app)
+        # What is refused below is an answer too: without these headers a page could not read it.
+        self._app, self._guarded = Problems(app), Problems(OriginGuard(app))
         self._origins = {origin.encode() for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends.litert import LiteRtBackend
 from ..bundle import Bundle, is_bundle
-from ..errors import EdgeError
+from ..errors import EdgeError, ModelError
 from .problems import without_paths
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def make_card(name: str, path: str, classifier: Classifier) -> Card:
         (whether it gives one), ``no_heatmap`` (why not, or null), and ``bundle``: null, or the
         rest of its manifest (``default``, ``artifacts``, ``versions``, ``source``...), of which
         ``artifact`` is the one in use.
+
+    Raises:
+        ModelError: The bundle is not the one any more that was loaded.
     """
     backend, info = classifier.backend, classifier.info
     known = info.to_dict()
@@ -53,7 +56,7 @@ def make_card(name: str, path: str, classifier: Classifier) -> Card:
         "interpreter": backend.running()["interpreter"],
         "heatmap": why is None,
         "no_heatmap": why,
-        "bundle": _manifest(path, classifier.format, set(known)),
+        "bundle": _manifest(path, classifier, set(known)),
     }
     cleaned: Card = _cleaned(card)
     return cleaned
@@ -90,15 +93,21 @@ def no_heatmap(backend: Backend) -> str | None:
     return None
 
 
-def _manifest(path: str, fmt: str, known: set[str]) -> dict[str, Any] | None:
+def _manifest(path: str, classifier: Classifier, known: set[str]) -> dict[str, Any] | None:
     """The rest of a bundle's manifest."""
     if not is_bundle(Path(path)):
         return None
     bundle = Bundle.open(path)
+    said, used = bundle.manifest.info_of(bundle.artifact(classifier.format)), classifier.info
+    # Not the output: whoever opens a model in a program may have set its threshold.
+    if (said.class_names, said.input, said.preprocess) != (
+        used.class_names, used.input, used.preprocess,
+    ):  # fmt: skip
+        raise ModelError(f"{path}: the bundle was replaced while it was loaded. Load it again.")
     data: dict[str, Any] = json.loads(bundle.manifest.to_json())
     for key in (*known, *_LEFT_OUT):
         data.pop(key, None)
-    return {"artifact": fmt, **data}
+    return {"artifact": classifier.format, **data}
 
 
 def _cleaned(value: Any) -> Any:

@@ -93,7 +93,8 @@ def reload(model: ServedModel) -> bool:
     """
     start = time.perf_counter()
     try:
-        classifier = model.open_again()
+        loaded = model.load()
+        classifier = loaded.classifier
         spec = classifier.info.preprocess
         pixels = np.zeros((spec.height, spec.width, 3), np.uint8)
         classifier.classify_pixels(pixels, "trial", start)
@@ -102,7 +103,7 @@ def reload(model: ServedModel) -> bool:
         said = str(error) if isinstance(error, EdgeError) else first_line(error)
         _log.warning("%s stays as it was: %s", model.name, said)
         return False
-    model.use(classifier)
+    model.use(loaded)
     model.reloads["ok"] += 1
     _log.info("%s was loaded anew in %.2f s.", model.name, time.perf_counter() - start)
     return True

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -24,14 +25,25 @@ WINDOW = 4
 REFUSAL = 0.2
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A model as it was opened, with what is told of it: exchanged as one.
+
+    Attributes:
+        classifier: It.
+        card: Made of the same files.
+    """
+
+    classifier: Classifier
+    card: Card
+
+
 class ServedModel:
     """A model with a name.
 
     Attributes:
         name: In addresses.
         path: Where it lies; told to nobody.
-        classifier: The one that new requests get.
-        loaded: When it was loaded, RFC 3339.
         reloads: How often it was loaded anew, and how often that failed.
         inside: Requests that are answered or wait.
         worker: Its thread.
@@ -59,23 +71,32 @@ class ServedModel:
         self._settings = settings
         self.reloads = {"ok": 0, "failed": 0}
         self.inside = 0
-        self.use(open_again())
+        self.use(self.load())
         self.worker = Worker(name, settings.max_batch)
 
-    def use(self, classifier: Classifier) -> None:
-        """Give new requests another model; those under way keep the one that they began with."""
-        self._card: Card | None = None
-        self.classifier = classifier
-        self.loaded = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    def load(self) -> Loaded:
+        """Open the model, and read what is told of it while the files are still those.
 
+        Raises:
+            EdgeError: It cannot be used.
+        """
+        classifier = self.open_again()
+        return Loaded(classifier, make_card(self.name, self.path, classifier))
+
+    def use(self, loaded: Loaded) -> None:
+        """Give new requests another model; those under way keep the one that they began with."""
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        self._current = Loaded(loaded.classifier, loaded.card | {"loaded": now})
+
+    @property
+    def classifier(self) -> Classifier:
+        """The one that new requests get."""
+        return self._current.classifier
+
+    @property
     def card(self) -> Card:
-        """What is told of the model; takes its time once."""
-        classifier, card = self.classifier, self._card
-        if card is None:
-            card = make_card(self.name, self.path, classifier)
-            if classifier is self.classifier:
-                self._card = card
-        return card | {"loaded": self.loaded}
+        """What is told of it, with ``loaded``: since when, RFC 3339."""
+        return self._current.card
 
     async def check(self) -> None:
         """Refuse a request, before anything of it is read, where too many wait already.

@@ -64,6 +64,13 @@ def parse_address(text: str, default: Address, option: str) -> Address:
     return Address(host, int(port))
 
 
+def host_of(header: str) -> str:
+    """The host of a ``Host`` header, without its port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0]
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host, as a ``Host`` header or a socket names it, is this machine and no other.
 

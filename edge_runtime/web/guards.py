@@ -5,7 +5,7 @@ from __future__ import annotations
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from .address import is_loopback
+from .address import host_of, is_loopback
 from .asgi import App, Headers, Receive, Scope, Send, header, respond
 from .token import Token
 
@@ -117,7 +117,7 @@ class HostGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on or refuse it."""
-        host = _host_name((header(scope, b"host") or b"").decode("latin-1"))
+        host = host_of((header(scope, b"host") or b"").decode("latin-1"))
         if is_loopback(host):
             await self._app(scope, receive, send)
             return
@@ -160,13 +160,6 @@ def _is_foreign(scope: Scope) -> bool:
         return urlsplit(origin).netloc not in asked
     except ValueError:
         return True
-
-
-def _host_name(host: str) -> str:
-    """A ``Host`` header without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
 
 
 def _taken_out(query: bytes) -> tuple[bytes | None, bytes]:

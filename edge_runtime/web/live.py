@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from starlette.responses import Response
 
-from .asgi import Receive, Scope, Send
+from .asgi import Receive, Scope, Send, gone
 
 
 class News:
@@ -54,7 +54,7 @@ class LiveResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client is gone, cut off, or the stream ends."""
         sender = asyncio.ensure_future(self._send_all(send))
-        watcher = asyncio.ensure_future(_gone(receive))
+        watcher = asyncio.ensure_future(gone(receive))
         try:
             await asyncio.wait({sender, watcher}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -74,8 +74,3 @@ class LiveResponse(Response):
             await send(body | {"body": chunk})
             await send(body | {"body": b""})  # sends nothing; waits until the client has taken most
         await send(body | {"body": b"", "more_body": False})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

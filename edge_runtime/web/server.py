@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from ..errors import EdgeError, first_line
 from .asgi import App
 from .protocol import Limits, limited_protocol
+
+if TYPE_CHECKING:
+    from .tls import Handshakes
 
 _log = logging.getLogger("edge_runtime")
 
@@ -120,23 +122,42 @@ class WebServer:
             server_header=False,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
-            ssl_certfile=None if self._tls is None else self._tls[0],
-            ssl_keyfile=None if self._tls is None else self._tls[1],
             h11_max_incomplete_event_size=self._limits.header_bytes,
         )
         self._server = _Server(config, self._ready, self._limits.grace_s, self._on_stop)
         self._loop = asyncio.get_running_loop()
         if self._tls is not None:
-            # asyncio would wait a minute for a client that does not get on with its handshake.
-            create: Any = functools.partial(
-                self._loop.create_server, ssl_handshake_timeout=self._limits.request_s
-            )
-            self._loop.create_server = create  # type: ignore[method-assign]
+            self._shake_hands(self._tls, self._server, self._loop)
         await self._server.serve(sockets=[self._listener])
+
+    def _shake_hands(
+        self, files: tuple[str, str], server: _Server, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Put TLS between the listener and uvicorn, which is told nothing of it."""
+        from .tls import Handshakes, server_context
+
+        server.handshakes = shakes = Handshakes(
+            server_context(*files),
+            self._limits.connections,
+            self._limits.request_s,
+            lambda: len(server.server_state.connections),
+        )
+        create: Any = loop.create_server
+
+        async def create_server(made: Any, **more: Any) -> Any:
+            return await create(lambda: shakes.protocol(made), **more)
+
+        loop.create_server = create_server  # type: ignore[method-assign,assignment]
 
 
 class _Server(uvicorn.Server):
-    """Says when it is up, and leaves no connection behind."""
+    """Says when it is up, and leaves no connection behind.
+
+    Attributes:
+        handshakes: Those under way; None without TLS.
+    """
+
+    handshakes: Handshakes | None = None
 
     def __init__(
         self,
@@ -155,6 +176,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        if self.handshakes is not None:
+            self.handshakes.abort()
         if self._on_stop is not None:
             self._on_stop()
         for connection in list(self.server_state.connections):

@@ -329,6 +329,33 @@ def test_watch_takes_a_new_file_and_keeps_the_old_one_for_a_bad_one(bundle: Path
         assert running.classify(("a", picture())).status_code == 200
 
 
+def test_the_card_is_of_the_model_that_answers(bundle: Path) -> None:
+    """Also where the bundle was replaced or broken since, and where it is replaced meanwhile."""
+    with serving({"colors": bundle}) as running:
+        model, manifest = running.server.models[0], bundle / "manifest.json"
+        text = manifest.read_text()
+        manifest.write_text("nothing")
+        card = running.http.get("/v1/models/colors")
+        assert card.status_code == 200 and card.json()["bundle"]["artifact"] == "tflite-fp32"
+        assert not reload(model)
+        manifest.write_text(text.replace('"red"', '"crimson"'))
+        assert running.http.get("/v1/models/colors").json()["class_names"][0] == "red"
+        open_again = model.open_again
+
+        def replaced_meanwhile() -> Classifier:
+            classifier = open_again()
+            manifest.write_text(text.replace('"red"', '"scarlet"'))
+            return classifier
+
+        model.open_again = replaced_meanwhile
+        before = model.classifier
+        assert not reload(model) and model.classifier is before
+        assert reload(model)
+        card = running.http.get("/v1/models/colors")
+        assert card.json()["class_names"] == list(model.classifier.info.class_names)
+        assert card.json()["class_names"][0] == "scarlet"
+
+
 def test_models_and_metrics(server: Running) -> None:
     models = server.http.get("/v1/models").json()["models"]
     assert [(m["name"], m["classes"], m["default"]) for m in models] == [

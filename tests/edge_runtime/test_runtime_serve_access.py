@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -18,11 +20,14 @@ from click.testing import CliRunner
 from color_model import ColorModels
 from serve_parts import PATIENCE, TOKEN, picture, serving, talk, until
 
+from edge_runtime import Classifier
+from edge_runtime.backends.litert import LiteRtBackend
 from edge_runtime.cli import cli
 from edge_runtime.errors import UsageError
 from edge_runtime.serving.app import Access
 from edge_runtime.serving.naming import named_models
 from edge_runtime.serving.problems import without_paths
+from edge_runtime.serving.service import Server
 from edge_runtime.serving.settings import ServeSettings
 from edge_runtime.web.protocol import Limits
 from edge_runtime.web.token import Token
@@ -85,6 +90,27 @@ def test_cors_is_for_named_origins(color_models: ColorModels) -> None:
         headers["origin"] = theirs
         answer = running.http.post("/v1/classify", content=picture(), headers=headers)
         assert answer.status_code == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_refusals_can_be_read_by_pages_of_named_origins(color_models: ColorModels) -> None:
+    """Without the header a browser hides them, and with them Retry-After."""
+    ours = {"origin": "https://ours.example", "sec-fetch-site": "cross-site"}
+    access = Access(origins=(ours["origin"],))
+    with serving({"colors": color_models.tflite}, access=access) as running:
+        found = [
+            running.http.post("/v1/classify?model=none", content=picture(), headers=ours),
+            running.http.get("/nothing", headers=ours),
+            running.http.post("/v1/classify", content=b"no photo", headers=ours),
+        ]
+        running.server.serving.stopping = True
+        found.append(running.http.get("/v1/models", headers=ours))
+        assert [answer.status_code for answer in found] == [404, 404, 422, 503]
+        for answer in found:
+            assert answer.headers["access-control-allow-origin"] == ours["origin"]
+            assert "retry-after" in answer.headers["access-control-expose-headers"]
+            assert answer.headers["content-type"] == "application/problem+json"
+        assert found[-1].headers["retry-after"] == "5"
 
 
 def test_security_headers_are_on_everything(color_models: ColorModels) -> None:
@@ -155,6 +181,67 @@ def test_https(color_models: ColorModels, certificate: tuple[str, str]) -> None:
         context = ssl.create_default_context(cafile=certificate[0])
         context.check_hostname = False
         assert httpx.get(f"{running.url}/healthz", verify=context).status_code == 200
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert httpx.get(f"{running.url}/healthz", verify=context).status_code == 200
+        # What older releases of uvicorn ask OpenSSL for, where Python would not.
+        usual = {cipher["name"] for cipher in ssl.create_default_context().get_ciphers()}
+        context.set_ciphers("TLSv1:@SECLEVEL=0")
+        weak = [c["name"] for c in context.get_ciphers() if c["name"] not in usual]
+        if weak:
+            context.set_ciphers(":".join([*weak, "@SECLEVEL=0"]))
+            with pytest.raises(httpx.HTTPError):
+                httpx.get(f"{running.url}/healthz", verify=context)
+
+
+def test_connections_without_a_handshake_are_counted(
+    color_models: ColorModels, certificate: tuple[str, str]
+) -> None:
+    settings = ServeSettings(connections=3)
+    with serving({"colors": color_models.tflite}, settings, tls=certificate) as running:
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{running.url}/healthz", verify=False).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        held = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(3)]
+        until(lambda: not answers())
+        for one in held:
+            one.close()
+        until(answers)
+        held.append(socket.create_connection(("127.0.0.1", running.port)))
+    held[-1].close()  # the server ended in spite of it
+
+
+def test_a_request_in_the_packet_of_its_handshake(
+    color_models: ColorModels, certificate: tuple[str, str]
+) -> None:
+    with serving({"colors": color_models.tflite}, tls=certificate) as running:
+        context = ssl._create_unverified_context()
+        arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(arriving, leaving)
+        found = b""
+        with socket.create_connection(("127.0.0.1", running.port), PATIENCE) as connection:
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            while True:
+                connection.sendall(leaving.read())
+                arriving.write(connection.recv(65536))
+                try:
+                    client.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+                break
+            client.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+            connection.sendall(leaving.read())  # the end of the handshake, and the request
+            while b'"live"' not in found:
+                data = connection.recv(65536)
+                assert data, found
+                arriving.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    found += client.read(65536)
+        assert found.startswith(b"HTTP/1.1 200")
 
 
 def test_names() -> None:
@@ -235,6 +322,36 @@ def test_command_until_a_signal(color_models: ColorModels, tmp_path: Path, numbe
         process.wait()
     text = log.read_text()
     assert TOKEN not in text and "token=" not in text and "stopped after" in text
+
+
+def test_serving_needs_no_fastapi() -> None:
+    """Nor pydantic: half a second and 14 MB on a PC."""
+    script = (
+        "import sys; from edge_runtime.web import require_server; require_server('serve models');"
+        "import edge_runtime.serving.service;"
+        "print(sorted({'fastapi', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_command_keeps_models_that_nobody_overwrites(
+    color_models: ColorModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that it maps, cut short by cp, would end the server (SIGBUS)."""
+    opened: list[Classifier] = []
+
+    def run(make: Callable[[], Server], *_: object) -> None:
+        server = make()
+        opened.extend(model.classifier for model in server.models)
+        server.close()
+
+    monkeypatch.setattr("edge_runtime.serving.service.run", run)
+    monkeypatch.delenv("EDGE_CLASSIFY_TOKEN", raising=False)
+    done = CliRunner().invoke(cli, ["serve", str(color_models.tflite), "--port", "0"])
+    assert done.exit_code == 0, done.output
+    backend = opened[0].backend
+    assert isinstance(backend, LiteRtBackend) and isinstance(backend._source, bytes)
 
 
 def test_stop_finishes_what_is_in_flight(color_models: ColorModels) -> None:

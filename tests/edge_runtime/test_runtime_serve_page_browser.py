@@ -340,6 +340,84 @@ def test_no_webcam(browser: Browser, url: str, change: str, said: str) -> None:
     check_accessibility(page)
 
 
+def test_a_webcam_that_does_not_play_is_let_go_of(browser: Browser, url: str) -> None:
+    """Or the camera would stay lit; and who stops it himself is not told that it failed."""
+    page = ready(browser, url)
+    page.evaluate(
+        "(() => { const media = navigator.mediaDevices, real = media.getUserMedia.bind(media);"
+        "media.getUserMedia = async (wish) => window.stream = await real(wish);"
+        "HTMLMediaElement.prototype.play = () => new Promise((_, fail) => { window.fail = fail; }); })()"
+    )
+    page.click("webcam")
+    page.wait("Boolean(window.fail)")
+    page.evaluate("window.fail(new DOMException('no such format', 'NotSupportedError'))")
+    page.wait("document.getElementById('trouble-text').textContent.includes('no such format')")
+    ended = "window.stream.getTracks().every((track) => track.readyState === 'ended')"
+    assert page.evaluate(ended)
+    page.evaluate("window.fail = null; document.getElementById('dismiss').click()")
+    page.click("webcam")
+    page.wait("Boolean(window.fail)")
+    page.click("webcam")
+    page.evaluate("window.fail(new DOMException('interrupted', 'AbortError'))")
+    page.evaluate("new Promise((done) => setTimeout(done, 0))")
+    assert page.evaluate(ended) and page.evaluate("document.getElementById('trouble').hidden")
+    assert page.complaints == []
+
+
+def test_the_focus_stays_on_the_page(browser: Browser, url: str, tmp_path: Path) -> None:
+    """What is hidden with the focus inside hands it to the answer."""
+    page = ready(browser, url)
+    press = "(() => { const e = document.getElementById('%s'); e.focus(); e.click(); })()"
+    intercept(page, 500, "No.")
+    page.choose("choose", photo(tmp_path, "a.jpg", GREEN))
+    page.wait("!document.getElementById('again').hidden")
+    for button in ("dismiss", "again"):
+        page.evaluate("document.querySelector('#history button').click()")
+        page.wait("!document.getElementById('again').hidden")
+        page.evaluate(press % button)
+        assert page.evaluate("document.activeElement.id") == "answer"
+        page.wait("document.getElementById('label').textContent === 'No answer'")
+    page.evaluate("window.fetch = window.realFetch;0")
+    page.click("webcam")
+    page.wait("!document.getElementById('keep').hidden")
+    page.evaluate(press % "keep")
+    page.wait("document.querySelectorAll('#history li').length === 2")
+    page.wait("document.activeElement.id === 'answer'")
+
+
+def test_no_smaller_copy(browser: Browser, url: str, tmp_path: Path) -> None:
+    """Of a HEIC picture, which browsers do not read."""
+    page = ready(browser, url)
+    intercept(page, 413, "Too large.")
+    (tmp_path / "a.heic").write_bytes(b"no picture that a browser knows")
+    page.choose("choose", tmp_path / "a.heic")
+    page.wait("!document.getElementById('smaller').hidden")
+    page.click("smaller")
+    page.wait("document.getElementById('trouble-text').textContent.includes('no smaller copy')")
+    assert page.evaluate("window.asked") == 1 and page.complaints == []
+
+
+def test_a_late_heat_map_is_not_painted(browser: Browser, url: str, tmp_path: Path) -> None:
+    """Over the photo that was chosen while it was decoded."""
+    page = ready(browser, url)
+    page.click("heatmap")
+    page.evaluate(
+        "(() => { const real = Image.prototype.decode; window.held = 0;"
+        "Image.prototype.decode = async function () { await real.call(this);"
+        "if (!this.src.startsWith('data:')) return; window.held += 1;"
+        "await new Promise((go) => { window.go = go; }); }; })()"
+    )
+    page.choose("choose", photo(tmp_path, "a.jpg", GREEN))
+    page.wait("window.held === 1")
+    page.evaluate("window.fetch = () => new Promise(() => {});0")
+    page.choose("choose", photo(tmp_path, "b.jpg", BLUE))
+    page.wait("document.getElementById('photo').alt === 'Photo b.jpg'")
+    page.evaluate("window.go(); new Promise((done) => setTimeout(done, 0))")
+    assert page.evaluate("document.getElementById('heat').hidden")
+    drawn = "document.getElementById('heat').width"
+    assert page.evaluate(drawn) == 300, "the width of a canvas that nothing was drawn on"
+
+
 def test_what_the_server_refuses(
     browser: Browser, color_models: ColorModels, tmp_path: Path
 ) -> None:

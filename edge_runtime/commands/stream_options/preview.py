@@ -56,7 +56,7 @@ class PreviewChoice(Choice):
         token = read_token(self.values["token_file"], _TOKEN_FILE, _VARIABLE)
         resolved = resolve(address, "--preview")
         _require_token(resolved, token)
-        require_server("show a preview in a browser")
+        require_server("show a preview in a browser", "fastapi")
         from ...stream.preview.output import Preview, PreviewSettings
 
         defaults = PreviewSettings()

@@ -2,10 +2,12 @@
 
 const LONGEST = 1024;
 
-export async function draw(canvas, map, width, height) {
+/** Whether it was drawn: ``wanted`` may have come to an end while the picture was decoded. */
+export async function draw(canvas, map, width, height, wanted) {
   const colors = new Image();
   colors.src = map.picture;
   await colors.decode();
+  if (!wanted()) return false;
   const scale = Math.min(1, LONGEST / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
@@ -19,4 +21,5 @@ export async function draw(canvas, map, width, height) {
     colors, left * canvas.width, top * canvas.height,
     (right - left) * canvas.width, (bottom - top) * canvas.height,
   );
+  return true;
 }

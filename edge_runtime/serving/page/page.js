@@ -22,21 +22,27 @@ const wishes = (heatmap) => ({
   ...(heatmap ? { heatmap: "map" } : {}),
 });
 
+/** Hides what may hold the focus, which would fall back to the page's beginning (WCAG 2.4.3). */
+function hide(node, hidden = true) {
+  if (hidden && node.contains(document.activeElement)) byId("answer").focus();
+  node.hidden = hidden;
+}
+
 function say(words) { text(byId("said"), words); }
 
 function complain(message, error = null, retry = null) {
   text(byId("trouble-text"), message);
   byId("trouble").hidden = false;
-  byId("token-form").hidden = error?.status !== 401;
-  byId("smaller").hidden = !(error?.status === 413 && current && !current.note);
+  hide(byId("token-form"), error?.status !== 401);
+  hide(byId("smaller"), !(error?.status === 413 && current && !current.note));
   again = retry;
   mentioned = false;
-  byId("again").hidden = retry === null || FINAL.includes(error?.status);
+  hide(byId("again"), retry === null || FINAL.includes(error?.status));
   if (error?.status === 401) byId("token").focus();
 }
 
 function calm() {
-  byId("trouble").hidden = true;
+  hide(byId("trouble"));
   again = null;
   mentioned = false;
 }
@@ -57,15 +63,20 @@ function heatPossible() {
   return !no;
 }
 
+function hideHeat() {
+  drawing += 1; // nor what is being decoded
+  canvas.hidden = true;
+}
+
 async function showHeat(map, width, height) {
-  drawing += 1;
-  const mine = drawing;
   if (!warm || !map || !width) {
-    canvas.hidden = true;
+    hideHeat();
     return;
   }
-  await heat.draw(canvas, map, width, height);
-  canvas.hidden = mine !== drawing && canvas.hidden;
+  drawing += 1;
+  const mine = drawing;
+  if (!await heat.draw(canvas, map, width, height, () => mine === drawing)) return;
+  canvas.hidden = false;
   canvas.style.opacity = byId("opacity").value / 100;
 }
 
@@ -83,7 +94,7 @@ function show(entry) {
   invite.className = "note";
   invite.hidden = entry.size !== null;
   text(invite, "This browser cannot show this picture.");
-  canvas.hidden = true;
+  hideHeat();
   update(entry);
   history.show(current, show);
 }
@@ -201,10 +212,10 @@ function showWebcam() {
   const on = webcam.on;
   byId("webcam").setAttribute("aria-pressed", String(on));
   text(byId("webcam"), on ? "Stop webcam" : "Webcam");
-  byId("keep").hidden = !on;
+  hide(byId("keep"), !on);
   if (!on) {
     byId("flow").hidden = true;
-    byId("cameras").hidden = true;
+    hide(byId("cameras"));
   }
 }
 
@@ -213,7 +224,8 @@ function idle() {
     show(current);
     return;
   }
-  photo.hidden = video.hidden = canvas.hidden = true;
+  photo.hidden = video.hidden = true;
+  hideHeat();
   invite.hidden = false;
   invite.className = "";
   invite.replaceChildren(
@@ -240,7 +252,8 @@ async function startWebcam() {
     return;
   }
   if (!webcam.on) return;
-  photo.hidden = canvas.hidden = invite.hidden = true;
+  photo.hidden = invite.hidden = true;
+  hideHeat();
   video.hidden = false;
   spoken = "";
   answers.showNone("Asking the model");
@@ -265,7 +278,7 @@ byId("keep").addEventListener("click", async () => {
 byId("heatmap").addEventListener("click", () => {
   warm = !warm;
   heatPossible();
-  if (!warm) canvas.hidden = true;
+  if (!warm) hideHeat();
   if (current && !webcam.on) update(current);
 });
 byId("opacity").addEventListener("input", () => { canvas.style.opacity = byId("opacity").value / 100; });
@@ -293,11 +306,21 @@ byId("again").addEventListener("click", () => {
   retry?.();
 });
 byId("smaller").addEventListener("click", async () => {
-  const entry = current, bitmap = await createImageBitmap(entry.blob);
-  const scale = Math.min(1, SMALLER / Math.max(bitmap.width, bitmap.height));
-  const copy = element("canvas", { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
-  copy.getContext("2d").drawImage(bitmap, 0, 0, copy.width, copy.height);
-  entry.blob = await new Promise((done) => { copy.toBlob(done, "image/jpeg", 0.92); });
+  const entry = current, copy = document.createElement("canvas");
+  let blob = null;
+  try {
+    const bitmap = await createImageBitmap(entry.blob);
+    const scale = Math.min(1, SMALLER / Math.max(bitmap.width, bitmap.height));
+    copy.width = Math.max(1, Math.round(bitmap.width * scale));
+    copy.height = Math.max(1, Math.round(bitmap.height * scale));
+    copy.getContext("2d").drawImage(bitmap, 0, 0, copy.width, copy.height);
+    blob = await new Promise((done) => { copy.toBlob(done, "image/jpeg", 0.92); });
+  } catch { /* HEIC, in most browsers */ }
+  if (blob === null) {
+    if (entry === current) complain("This browser cannot read this picture, so there is no smaller copy of it. Make one with another program.");
+    return;
+  }
+  entry.blob = blob;
   entry.note = `a copy of ${copy.width} × ${copy.height} pixels that the browser made`;
   calm();
   queue(entry);

@@ -42,6 +42,7 @@ export class Webcam {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: picture, audio: false });
     } catch (error) {
+      if (run !== this.#run) return;
       throw new Error(WHY_NOT[error.name] ?? `The camera does not open: ${error.message}`);
     }
     if (run !== this.#run) { // stopped while the browser asked
@@ -57,8 +58,14 @@ export class Webcam {
       this.ended("The camera was taken away or switched off.");
     });
     this.video.srcObject = stream;
-    await this.video.play();
-    await this.#list(track.getSettings().deviceId);
+    try {
+      await this.video.play();
+      await this.#list(track.getSettings().deviceId);
+    } catch (error) {
+      if (run !== this.#run) return; // stopped, which is why it does not play
+      this.stop(); // or the camera would stay lit
+      throw new Error(`The picture of the camera does not play: ${error.message}`);
+    }
     this.#loop(run);
   }
 

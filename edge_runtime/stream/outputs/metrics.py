@@ -15,7 +15,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from ...web.address import Address, is_loopback, listen, parse_address, resolve, url_of
+from ...web.address import Address, host_of, is_loopback, listen, parse_address, resolve, url_of
 from ..status import Status
 from .base import Output
 from .metrics_text import exposition
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         status, kind, text = 200, "text/plain; version=0.0.4; charset=utf-8", ""
-        if self.server.loopback and not is_loopback(_host(self.headers.get("Host", "localhost"))):
+        if self.server.loopback and not is_loopback(host_of(self.headers.get("Host", "localhost"))):
             # A page of the internet whose name was made to mean this machine (DNS rebinding).
             status, kind, text = 403, "text/plain; charset=utf-8", "Not this host.\n"
         elif self.path.partition("?")[0] == "/metrics":
@@ -163,10 +163,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: standard error is for what matters."""
-
-
-def _host(header: str) -> str:
-    """The host of a Host header, without its port and brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0]

@@ -19,7 +19,7 @@ from serve_parts import PATIENCE, Running, SlowClassifier, picture, serving, tal
 
 from edge_runtime import Classifier
 from edge_runtime.serving.reloading import reload
-from edge_runtime.serving.served import WINDOW
+from edge_runtime.serving.served import WINDOW, Loaded
 from edge_runtime.serving.settings import ServeSettings
 
 BLUE = (0, 0, 255)
@@ -307,7 +307,8 @@ def test_photos_of_one_request_are_of_one_model(color_models: ColorModels, bundl
             asked = pool.submit(running.classify, *[("a", picture())] * (WINDOW + 2))
             assert slow.entered.wait(PATIENCE)
             manifest.write_text(manifest.read_text().replace('"red"', '"crimson"'))
-            running.server.models[0].use(Classifier.open(bundle))
+            model = running.server.models[0]
+            model.use(Loaded(Classifier.open(bundle), model.card))
             slow.go.set()
             results = asked.result(PATIENCE).json()["results"]
         assert {one["label"] for one in results} == {"red"}

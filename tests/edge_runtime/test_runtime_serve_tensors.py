@@ -18,6 +18,7 @@ from edge_runtime import Classifier
 from edge_runtime.serving import open_inference, outputs
 from edge_runtime.serving.app import Access
 from edge_runtime.serving.problems import Problem
+from edge_runtime.serving.served import Loaded
 from edge_runtime.serving.settings import ServeSettings
 from edge_runtime.serving.tensors import Input, read_inference
 from edge_runtime.web.token import Token
@@ -294,7 +295,7 @@ def test_a_request_is_answered_by_one_model(
         monkeypatch.setattr(other.backend, "run", noted)
 
         async def exchanged(*given: Any) -> Any:
-            model.use(other)
+            model.use(Loaded(other, model.card))
             return await attended(*given)
 
         monkeypatch.setattr(open_inference, "attended", exchanged)

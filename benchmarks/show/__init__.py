@@ -20,6 +20,8 @@ _log = logging.getLogger("benchmarks")
 def present(result: Result, wishes: Wishes) -> None:
     """All that follows measuring: the verdict, the files, the table (or JSON) on stdout, the choice.
 
+    What cannot be written keeps nothing else from being shown: it is raised in the end.
+
     Args:
         result: Gets a verdict here, unless it has one and no limit is asked for.
         wishes: See :class:`Wishes`; call :meth:`Wishes.check` before the result is made.
@@ -37,8 +39,7 @@ def present(result: Result, wishes: Wishes) -> None:
 
         verdict = decide(result, wishes.limits, stated_accuracy(result))
         result["verdict"] = verdict
-    for out in wishes.outs:
-        write_text(as_text(result, form_of(out)), out, wishes.overwrite)
+    failures = _write_files(result, wishes)
     if wishes.as_json:
         sys.stdout.write(as_text(result, "json"))
         sys.stdout.flush()
@@ -48,6 +49,22 @@ def present(result: Result, wishes: Wishes) -> None:
         print_table(result, sys.stdout)
     if wishes.save_choice and verdict["recommended"] is not None:
         _save(result)
+    if failures:
+        raise failures[0]
+
+
+def _write_files(result: Result, wishes: Wishes) -> list[Exception]:
+    """Write each file that can be written; what became of the others, all but the first logged."""
+    failures: list[Exception] = []
+    # The JSON first: the others can be made of it, and it of none of them.
+    for out in sorted(wishes.outs, key=lambda out: form_of(out) != "json"):
+        try:
+            write_text(as_text(result, form_of(out)), out, wishes.overwrite)
+        except Exception as error:  # minutes of measuring are not lost to one form's fault
+            if failures:
+                _log.warning("%s was not written: %s", out, error)
+            failures.append(error)
+    return failures
 
 
 def raise_verdict(result: Result, wishes: Wishes) -> None:

@@ -207,7 +207,7 @@ class Result(TypedDict):
     #: ``path``, ``kind`` (bundle, file; several), ``classes``, ``width``, ``height`` (of several the
     #: first one's) and ``members``: the same of each, with ``default`` (a bundle's own format)
     subject: dict[str, Any]
-    settings: dict[str, Any]  #: min_seconds, min_runs, rounds, interval, data, pin, cooldown...
+    settings: dict[str, Any]  #: min_seconds, min_runs, rounds, max_interval, data, pin...
     input: dict[str, Any]  #: which pictures were timed
     status: Status  #: ``invalid`` if any row, or the whole run, is
     reasons: list[str]  #: of the run as a whole

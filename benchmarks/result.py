@@ -105,7 +105,7 @@ class EndToEnd(TypedDict):
 
     photos: int
     p50_ms: float
-    p50_ci_ms: Interval
+    p50_ci_ms: Interval | None  #: None of fewer than three rounds
     p90_ms: float
     decode_ms: float  #: read, decode
     preprocess_ms: float  #: resize, tensor

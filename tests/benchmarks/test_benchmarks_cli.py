@@ -216,9 +216,19 @@ def test_table(bench_bundle, bench_photos, monkeypatch):
     assert "round 2 of 2" in done.stderr
 
 
-def test_golden_photo_is_what_is_timed(own_bundle, bench_photos):
+def test_golden_photo_is_what_is_timed(own_bundle, bench_photos, monkeypatch):
     shutil.copytree(bench_photos / "red", own_bundle / "golden")
+    genuine, asked = children.ask, []
+
+    def ask(command, request, *arguments, **more):
+        asked.append(request)
+        return genuine(command, request, *arguments, **more)
+
+    monkeypatch.setattr(children, "ask", ask)
     done = bench(own_bundle, *ONE, "--json")
+    decoded, *timed = asked  # decoded once, apart from the processes whose memory counts
+    assert (decoded["task"], decoded["photo"]) == ("pixels", str(own_bundle / "golden/0.png"))
+    assert [(each["task"], each["pixels"]) for each in timed] == [("latency", decoded["out"])] * 2
     result = json.loads(done.stdout)
     assert result["input"]["source"] == "golden"
     assert result["input"]["photo"] == str(own_bundle / "golden/0.png")

@@ -105,7 +105,7 @@ class EndToEnd(TypedDict):
 
     photos: int
     p50_ms: float
-    p50_ci_ms: Interval
+    p50_ci_ms: Interval | None  #: None of fewer than three rounds
     p90_ms: float
     decode_ms: float  #: read, decode
     preprocess_ms: float  #: resize, tensor
@@ -207,7 +207,7 @@ class Result(TypedDict):
     #: ``path``, ``kind`` (bundle, file; several), ``classes``, ``width``, ``height`` (of several the
     #: first one's) and ``members``: the same of each, with ``default`` (a bundle's own format)
     subject: dict[str, Any]
-    settings: dict[str, Any]  #: min_seconds, min_runs, rounds, interval, data, pin, cooldown...
+    settings: dict[str, Any]  #: min_seconds, min_runs, rounds, max_interval, data, pin...
     input: dict[str, Any]  #: which pictures were timed
     status: Status  #: ``invalid`` if any row, or the whole run, is
     reasons: list[str]  #: of the run as a whole

@@ -37,6 +37,10 @@ _BLOCKS = 20
 #: matters, and 100,000 samples are drawn from as fast as 500.
 _KEPT = 25
 
+#: Values that are drawn at a time, 8 MB and some copies: all draws of a thousand rounds would be 4 GB,
+#: on boards that have 1.
+_HELD = 1_000_000
+
 #: Bins of a histogram.
 _BINS = 40
 
@@ -91,8 +95,7 @@ def interval_of_median(rounds: Sequence[Floats], seed: int = _SEED) -> Interval:
         Lower and upper end, around ``numpy.median`` of the samples.
     """
     blocks = _blocks(rounds)
-    drawn = _draw(blocks, seed)
-    medians = np.median(drawn.reshape(len(drawn), -1), axis=1)
+    medians = _drawn(blocks, lambda drawn: np.median(drawn, axis=1), seed)
     return _around(float(np.median(np.concatenate(rounds))), medians, _groups(blocks))
 
 
@@ -105,8 +108,7 @@ def interval_of_mean(rounds: Sequence[Floats], seed: int = _SEED) -> Interval:
     """
     size = min(len(values) for values in rounds)
     blocks = np.stack([values[:size] for values in rounds])[:, :, None]
-    drawn = _draw(blocks, seed)
-    means = drawn.reshape(len(drawn), -1).mean(axis=1)
+    means = _drawn(blocks, lambda drawn: drawn.mean(axis=1), seed)
     return _around(float(blocks.mean()), means, _groups(blocks))
 
 
@@ -128,7 +130,9 @@ def interval_of_rounds(
         return None
     choices = np.random.default_rng(seed).integers(0, count, (_DRAWS, count))
     point = float(figure(rounds[None])[0])
-    return _around(point, figure(rounds[choices]), count)
+    step = _at_once(rounds)
+    drawn = [figure(rounds[choices[start : start + step]]) for start in range(0, _DRAWS, step)]
+    return _around(point, np.concatenate(drawn), count)
 
 
 def median_of_rounds(values: Sequence[float], seed: int = _SEED) -> Interval | None:
@@ -156,13 +160,22 @@ def _blocks(rounds: Sequence[Floats]) -> Floats:
     return result
 
 
-def _draw(blocks: Floats, seed: int) -> Floats:
-    """Rounds with replacement, and in each its blocks: float (draws, rounds, blocks, samples)."""
+def _drawn(blocks: Floats, figure: Callable[[Floats], Floats], seed: int) -> Floats:
+    """A figure of rounds with replacement, in each its blocks: from (draws, n) to (draws,), float."""
     generator = np.random.default_rng(seed)
     rounds, count = blocks.shape[:2]
-    chosen = generator.integers(0, rounds, (_DRAWS, rounds, 1))
-    drawn: Floats = blocks[chosen, generator.integers(0, count, (_DRAWS, rounds, count))]
-    return drawn
+    step, found = _at_once(blocks), []
+    for start in range(0, _DRAWS, step):
+        draws = min(step, _DRAWS - start)
+        chosen = generator.integers(0, rounds, (draws, rounds, 1))
+        drawn = blocks[chosen, generator.integers(0, count, (draws, rounds, count))]
+        found.append(figure(drawn.reshape(draws, -1)))
+    return np.concatenate(found)
+
+
+def _at_once(values: Floats) -> int:
+    """How many draws of so many values are held at a time."""
+    return max(1, _HELD // values.size)
 
 
 def _groups(blocks: Floats) -> int:

@@ -56,13 +56,15 @@ def run(
     choices = measuring.choices
     wishes.check(models, named(choices.delegates), named(choices.providers))
     outcome = measure(models, data, measuring)
-    present(outcome.result, wishes)
     unsaved = None
     try:
-        save(outcome.result, wishes)
-    except EdgeError as error:
-        unsaved = error
-    try:
+        try:
+            present(outcome.result, wishes)
+        finally:  # a file that cannot be written costs the choice nothing
+            try:
+                save(outcome.result, wishes)
+            except EdgeError as error:
+                unsaved = error
         raise_outcome(outcome, wishes, strict)
     except BaseException:
         # What was measured decides the exit code; that the choice was not saved is said all the same.

@@ -10,6 +10,7 @@ from edge_runtime.errors import UsageError
 
 from ..result import Interval, Result, Row
 from .machines import differences, other_machine
+from .matching import match_rows
 from .ratio import LEVEL, difference_of_shares, ratio_of_medians
 
 #: Version of the layout of :class:`Comparison`.
@@ -104,7 +105,7 @@ def compare_results(
             "whose figures say nothing of each other. Measure both on one, or compare with --force."
         )
     first = {row["name"]: row for row in before["rows"]}
-    second = {row["name"]: row for row in after["rows"]}
+    second = match_rows(before, after)
     broken: dict[str, str] = {}
     not_compared: dict[str, str] = {}
     rows = []

@@ -47,7 +47,9 @@ class Answers:
             ranked = [r for name in _FLOAT for r in own if _format(r) == name]
             return ranked[0] if ranked else None
         files = [r for r in same if self._alike(r, subject)]
-        return files[0] if len(files) > 1 else None
+        # Rows of one file that differ in threads have the same answers: nothing to compare with.
+        several = len({r.configuration.answers_as for r in files}) > 1
+        return files[0] if several else None
 
     def _alike(self, record: Record, subject: Subject) -> bool:
         other = self.subjects[record.configuration.part.subject]

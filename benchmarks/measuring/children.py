@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.child.asking import ask, module_command
-from edge_runtime.errors import EdgeError, MissingComponent
+from edge_runtime.errors import EdgeError, MissingComponent, SystemFailure
 
 from .rows import Record
 
@@ -61,9 +61,13 @@ class Children:
             extra_seconds: Beyond ``--timeout``.
 
         Raises:
+            SystemFailure: It could not be started.
             EdgeError: The child failed, crashed, was killed or took too long.
         """
-        return ask(COMMAND, request, self.settings.timeout + extra_seconds, remedy=_REMEDY)
+        try:
+            return ask(COMMAND, request, self.settings.timeout + extra_seconds, remedy=_REMEDY)
+        except OSError as error:  # no memory, no more processes: it costs one row
+            raise SystemFailure(f"its process could not be started: {error}.") from error
 
     def ask_for(
         self, record: Record, task: str, extra_seconds: float = 0.0, **fields: Any

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edge_runtime.child.asking import module_command
-from edge_runtime.errors import ChildDied, EdgeError, MissingComponent, Overdue
+from edge_runtime.errors import ChildDied, EdgeError, MissingComponent, Overdue, SystemFailure
 from edge_runtime.settings import ModelSettings
 
 from ..model_options import model_options
@@ -26,6 +26,12 @@ COMMAND = module_command("edge_runtime.cli")
 
 _MISSING = MissingComponent.exit_code
 
+#: File of the class names, where the user gave some.
+_LABELS = "labels.txt"
+
+#: Pixels of each side of the generated photo: what most classifiers take.
+_SIDE = 224
+
 
 def image_command(
     configuration: Configuration, settings: ModelSettings | None, photo: str, folder: Path
@@ -36,7 +42,7 @@ def image_command(
         configuration: It.
         settings: What the user said of the model.
         photo: Absolute path.
-        folder: For files that options name.
+        folder: Where :func:`write_labels` wrote.
     """
     engine, part = configuration.engine, configuration.part
     words = ["image", "--json", "--model", part.path]
@@ -55,10 +61,32 @@ def image_command(
 def _settings_options(settings: ModelSettings | None, folder: Path) -> list[str]:
     if settings is None:
         return []
-    file = folder / "labels.txt"
-    if settings.labels is not None:
-        file.write_text("\n".join(settings.labels) + "\n", encoding="utf-8")
-    return model_options(asdict(settings), os.fspath(file))
+    return model_options(asdict(settings), os.fspath(folder / _LABELS))
+
+
+def write_labels(settings: ModelSettings | None, folder: Path) -> None:
+    """Write what the options of :func:`image_command` name; once, since a disk may become full."""
+    if settings is not None and settings.labels is not None:
+        text = "\n".join(settings.labels) + "\n"
+        (folder / _LABELS).write_text(text, encoding="utf-8")
+
+
+def write_pattern(folder: Path) -> str:
+    """Write a photo to start with where no real one is at hand.
+
+    Args:
+        folder: For the file.
+
+    Returns:
+        Its path.
+    """
+    from PIL import Image
+
+    from .opened import pattern
+
+    file = folder / "pattern.png"
+    Image.fromarray(pattern(_SIDE, _SIDE)).save(file)
+    return os.fspath(file)
 
 
 def time_start(arguments: Sequence[str], timeout: float) -> float:
@@ -76,12 +104,16 @@ def time_start(arguments: Sequence[str], timeout: float) -> float:
         MissingComponent: Its interpreter is not installed.
         ChildDied: It ended without an answer.
         Overdue: It took too long.
+        SystemFailure: It could not be started.
         EdgeError: It refused.
     """
     start = time.perf_counter()
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=_HOME
-    ) as process:
+    pipe = subprocess.PIPE
+    try:
+        started = subprocess.Popen([*COMMAND, *arguments], stdout=pipe, stderr=pipe, cwd=_HOME)
+    except OSError as error:  # no memory, no more processes
+        raise SystemFailure(f"edge-classify image could not be started: {error}.") from error
+    with started as process:
         late = threading.Timer(timeout, process.kill)
         late.daemon = True
         late.start()
@@ -115,24 +147,3 @@ def _failure(code: int, line: bytes, said: str) -> EdgeError:
     if code and not reason:
         return ChildDied(f"edge-classify image failed with exit code {code}.")
     return EdgeError(reason or "edge-classify image gave no answer.")
-
-
-def photo_for(folder: Path, photos: Sequence[str], size: tuple[int, int] | None) -> str:
-    """A photo to start with: a real one, else a generated one.
-
-    Args:
-        folder: For the generated one.
-        photos: Absolute paths of real photos that can be read.
-        size: (width, height) of the input in pixels.
-    """
-    if photos:
-        return photos[0]
-    from PIL import Image
-
-    from .opened import pattern
-
-    width, height = size or (224, 224)
-    file = folder / f"pattern-{width}x{height}.png"
-    if not file.exists():
-        Image.fromarray(pattern(height, width)).save(file)
-    return os.fspath(file)

@@ -107,12 +107,12 @@ def end_to_end_of(rounds: Sequence[Sequence[Sequence[float]]]) -> EndToEnd | Non
     of_photo = np.median(times, axis=0)
     totals = np.sort(of_photo[:, 0])
     p50 = float(np.median(totals))
-    low, high = interval_of_rounds(times[:, :, 0], median) or (p50, p50)
+    interval = interval_of_rounds(times[:, :, 0], median)
     decode, preprocess, infer, postprocess = (float(n) for n in np.median(of_photo[:, 1:], axis=0))
     return {
         "photos": times.shape[1],
         "p50_ms": _ms(p50),
-        "p50_ci_ms": (_ms(low), _ms(high)),
+        "p50_ci_ms": None if interval is None else (_ms(interval[0]), _ms(interval[1])),
         "p90_ms": _ms(percentile(totals, 90)),
         "decode_ms": _ms(decode),
         "preprocess_ms": _ms(preprocess),

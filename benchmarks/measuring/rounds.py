@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edge_runtime.errors import EdgeError
 
@@ -15,7 +17,7 @@ from ..hardware import usable_cores
 from ..machine_files import Machine
 from ..statistics import percentile
 from .children import Children, note_failure
-from .cold import image_command, photo_for, time_start
+from .cold import image_command, time_start, write_labels, write_pattern
 from .pictures import Pictures
 from .rows import Record
 from .worker import samples_of
@@ -31,6 +33,21 @@ _PROFILE_RUNS, _PLACEMENT_RUNS = 20, 1
 _NO_PROFILER = "interpreters of .tflite files offer no profiler to Python"
 
 
+@dataclass
+class _Given:
+    """What the processes of a subject are given.
+
+    Attributes:
+        pictures: Its photos.
+        start: The photo of a cold start: a real one, else the generated one.
+        pixels: File of the decoded photo that inferences are timed on; None for a generated pattern.
+    """
+
+    pictures: Pictures
+    start: str
+    pixels: str | None = None
+
+
 def measure_rounds(
     children: Children, watch: Watch, records: Sequence[Record], pictures: Sequence[Pictures]
 ) -> None:
@@ -41,12 +58,20 @@ def measure_rounds(
         watch: Looks at the machine.
         records: The rows.
         pictures: Of each subject.
+
+    Raises:
+        OSError: The few files that all rounds share cannot be written.
     """
     settings = children.settings
+    write_labels(settings.model, children.folder)
+    pattern = "" if all(each.whole for each in pictures) else write_pattern(children.folder)
+    given = [_Given(each, next(iter(each.whole), pattern)) for each in pictures]
     for record in records:  # once, untimed: files are read, checksums and trial runs remembered
         if record.open:
-            _start(children, record, pictures[record.configuration.part.subject])
+            _start(children, record, given[record.configuration.part.subject])
             record.starts.clear()
+        if record.open:
+            _decode(children, record, given[record.configuration.part.subject])
     for number in range(settings.rounds):
         if number:
             cool_down(watch.machine, settings.cooldown, settings.cool_to)
@@ -55,21 +80,18 @@ def measure_rounds(
         random.Random(settings.seed * 1009 + number).shuffle(order)  # noqa: S311  # no secret
         for record in order:
             if record.open:
-                _one_round(children, watch, record, pictures, number)
+                own = given[record.configuration.part.subject]
+                _one_round(children, watch, record, own, number)
     for record in records:
         if record.open:
             _profile(children, record, pictures[record.configuration.part.subject])
 
 
 def _one_round(
-    children: Children,
-    watch: Watch,
-    record: Record,
-    pictures: Sequence[Pictures],
-    number: int,
+    children: Children, watch: Watch, record: Record, given: _Given, number: int
 ) -> None:
-    settings, own = children.settings, pictures[record.configuration.part.subject]
-    _start(children, record, own)
+    settings, own = children.settings, given.pictures
+    _start(children, record, given)
     if not record.open:
         return
     since = watch.machine.counters()
@@ -77,7 +99,7 @@ def _one_round(
         answer = children.ask_for(
             record,
             "latency",
-            photo=own.photo,
+            pixels=given.pixels,
             photos=own.whole,
             min_seconds=settings.min_seconds / settings.rounds,
             min_runs=math.ceil(settings.min_runs / settings.rounds),
@@ -93,14 +115,27 @@ def _one_round(
         _throughput(children, record, own)
 
 
-def _start(children: Children, record: Record, pictures: Pictures) -> None:
-    photo = photo_for(children.folder, pictures.whole, None)
+def _start(children: Children, record: Record, given: _Given) -> None:
     settings = children.settings
-    words = image_command(record.configuration, settings.model, photo, children.folder)
+    words = image_command(record.configuration, settings.model, given.start, children.folder)
     try:
         record.starts.append(time_start(words, settings.timeout))
     except EdgeError as error:
         note_failure([record], error)
+
+
+def _decode(children: Children, record: Record, given: _Given) -> None:
+    """Decode the timed photo, once for all rows of a subject: they have the same input."""
+    photo = given.pictures.photo
+    if photo is None or given.pixels is not None:
+        return
+    file = os.fspath(children.folder / f"pixels-{record.configuration.part.subject}.npy")
+    try:
+        children.ask_for(record, "pixels", photo=photo, out=file)
+    except EdgeError as error:
+        note_failure([record], error)
+        return
+    given.pixels = file
 
 
 def _throughput(children: Children, record: Record, pictures: Pictures) -> None:

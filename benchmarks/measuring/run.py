@@ -83,7 +83,6 @@ class Settings:
         """What the result says of them."""
         told = asdict(self)
         told |= told.pop("choices")
-        told["interval"] = self.max_interval
         return told | {"data": data}
 
 
@@ -93,7 +92,8 @@ class Outcome:
 
     Attributes:
         result: What was found.
-        interrupted: What ended it early: KeyboardInterrupt or Terminated.
+        interrupted: What ended it early: KeyboardInterrupt, Terminated, or a fault of the toolkit;
+            to be raised when the result has been shown.
     """
 
     result: Result
@@ -116,7 +116,7 @@ def run(
 
     Returns:
         The result, with rows in the order of :func:`~benchmarks.measuring.rows.best_first`. A run
-        that was interrupted after its first round has what was measured until then.
+        that was interrupted after its first figures has what was measured until then.
 
     Raises:
         UsageError: No such model, format or folder, or a choice that fits no file.
@@ -143,17 +143,17 @@ def run(
         before = condition_now(machine)
         since = machine.counters()
         answers = count_all(children, records, subjects, labelled)
-        interrupted = None
+        interrupted: BaseException | None = None
         try:
             measure_rounds(children, watch, records, pictures)
-        except (KeyboardInterrupt, Terminated) as stop:
+        except BaseException as stop:  # whatever it is, minutes of figures are not lost to it
             if not any(record.answers for record in records):
                 raise
             interrupted = stop
         during = condition_over(watch.span(since), machine)
         after = condition_now(machine)
     limits = Limits(settings.max_interval, settings.max_load, machine.cores())
-    reasons = _run_reasons(records, limits, interrupted is not None, settings.rounds)
+    reasons = _run_reasons(records, limits, interrupted, settings.rounds)
     rows = _rows(records, subjects, answers, limits)
     result: Result = {
         "schema_version": SCHEMA_VERSION,
@@ -172,13 +172,15 @@ def run(
 
 
 def _run_reasons(
-    records: Sequence[Record], limits: Limits, interrupted: bool, rounds: int
+    records: Sequence[Record], limits: Limits, stop: BaseException | None, rounds: int
 ) -> list[str]:
     """Why the run as a whole is not to be trusted; and what an interruption left undone."""
     reasons = []
-    if interrupted:
+    if stop is not None:
         least = min((len(r.answers) for r in records if r.open), default=0)
-        reasons.append(f"interrupted after {least} of {rounds} rounds")
+        asked = isinstance(stop, (KeyboardInterrupt, Terminated))
+        why = "" if asked else f" by {type(stop).__name__}: {stop}"
+        reasons.append(f"interrupted after {least} of {rounds} rounds{why}")
         for record in records:
             if record.open and not record.answers:
                 record.error = "the run was interrupted before it was measured."

@@ -5,12 +5,13 @@ stdout. A process of its own keeps the memory of the others out of the figures, 
 one row. Each request holds what :func:`.opened.open_request` reads, ``task``, and::
 
     {"task": "describe"}
-    {"task": "latency", "photo": PATH or null, "photos": [PATH, ...], "min_seconds": S, "min_runs": N}
+    {"task": "pixels", "photo": PATH, "out": PATH}
+    {"task": "latency", "pixels": PATH or null, "photos": [PATH, ...], "min_seconds": S, "min_runs": N}
     {"task": "throughput", "photo": PATH or null, "modes": [[STREAMS, BATCH], ...], "seconds": S}
     {"task": "accuracy", "photos": [[PATH, INDEX], ...]}
     {"task": "profile", "photo": PATH or null, "runs": N}
 
-``photo`` null stands for a generated pattern. The answer holds what the function of the task
+``photo`` null stands for a generated pattern, and so does ``pixels``, else what "pixels" wrote. The answer holds what the function of the task
 returns, or ``{"error": MESSAGE, "class": NAME}`` with a class of :mod:`edge_runtime.errors`.
 """
 
@@ -52,6 +53,12 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def write_pixels(request: dict[str, Any]) -> dict[str, Any]:
+    """Decode a photo for :func:`latency`, whose peak memory it must not be in."""
+    np.save(request["out"], pixels_of(open_request(request).classifier, request["photo"]))
+    return {}
+
+
 def latency(request: dict[str, Any]) -> dict[str, Any]:
     """Load a model and time it.
 
@@ -60,8 +67,8 @@ def latency(request: dict[str, Any]) -> dict[str, Any]:
         :class:`.opened.Opened`), ``first_ms``; ``samples``, nanoseconds of each timed
         :meth:`~edge_runtime.backends.base.Backend.infer` (int64 in base64); ``seconds`` of that
         loop; ``warm_up_runs``, ``steady``; ``peak_bytes`` and ``steady_bytes`` of this process,
-        Python, numpy and Pillow included, the decoding of ``photos`` excluded; ``stages`` of each
-        of ``photos``, see :func:`.stages.time_stages`.
+        Python, numpy and Pillow included, the decoding of photos excluded; ``stages`` of each of
+        ``photos``, see :func:`.stages.time_stages`.
 
     Raises:
         MissingComponent: The interpreter is not installed.
@@ -70,7 +77,8 @@ def latency(request: dict[str, Any]) -> dict[str, Any]:
     opened = open_request(request)
     classifier = opened.classifier
     backend = classifier.backend
-    tensor = backend.prepare(pixels_of(classifier, request["photo"]))
+    file = request["pixels"]
+    tensor = backend.prepare(pixels_of(classifier, None) if file is None else np.load(file))
     before = time.perf_counter_ns()
     backend.infer(tensor)
     after = time.perf_counter_ns()
@@ -101,6 +109,7 @@ def samples_of(answer: dict[str, Any]) -> np.ndarray:
 
 _TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "describe": describe,
+    "pixels": write_pixels,
     "latency": latency,
     "throughput": measure_throughput,
     "accuracy": count,

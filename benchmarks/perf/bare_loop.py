@@ -134,8 +134,11 @@ def _apart(
     found = []
     with tempfile.TemporaryDirectory() as folder:
         classifier = Classifier.open(request["model"], request["format"])
-        tensor = Path(folder) / "tensor.npy"
-        np.save(tensor, classifier.backend.prepare(pixels_of(classifier, request["photo"])))
+        tensor, file = Path(folder) / "tensor.npy", Path(folder) / "pixels.npy"
+        pixels = pixels_of(classifier, request["photo"])
+        np.save(file, pixels)
+        np.save(tensor, classifier.backend.prepare(pixels))
+        request = {**request, "pixels": os.fspath(file)}
         for number in range(pairs):
             if number % 2:
                 bare = _bare(model, tensor, request)

@@ -20,6 +20,8 @@ _log = logging.getLogger("benchmarks")
 def present(result: Result, wishes: Wishes) -> None:
     """What follows measuring: the verdict, the files, the table (or JSON) on stdout.
 
+    What cannot be written keeps nothing else from being shown: it is raised in the end.
+
     Args:
         result: Gets a verdict here, unless it has one and no limit is asked for.
         wishes: See :class:`Wishes`; call :meth:`Wishes.check` before the result is made.
@@ -36,8 +38,7 @@ def present(result: Result, wishes: Wishes) -> None:
 
         verdict = decide(result, wishes.limits, stated_accuracy(result))
         result["verdict"] = verdict
-    for out in wishes.outs:
-        write_text(as_text(result, form_of(out)), out, wishes.overwrite)
+    failures = _write_files(result, wishes)
     if wishes.as_json:
         sys.stdout.write(as_text(result, "json"))
         sys.stdout.flush()
@@ -45,6 +46,8 @@ def present(result: Result, wishes: Wishes) -> None:
         from .terminal import print_table
 
         print_table(result, sys.stdout)
+    if failures:
+        raise failures[0]
 
 
 def _asks_for_another(wishes: Wishes, verdict: Verdict) -> bool:
@@ -63,6 +66,20 @@ def save(result: Result, wishes: Wishes) -> None:
     verdict = result["verdict"]
     if wishes.save_choice and verdict is not None and verdict["recommended"] is not None:
         _save(result)
+
+
+def _write_files(result: Result, wishes: Wishes) -> list[Exception]:
+    """Write each file that can be written; what became of the others, all but the first logged."""
+    failures: list[Exception] = []
+    # The JSON first: the others can be made of it, and it of none of them.
+    for out in sorted(wishes.outs, key=lambda out: form_of(out) != "json"):
+        try:
+            write_text(as_text(result, form_of(out)), out, wishes.overwrite)
+        except Exception as error:  # minutes of measuring are not lost to one form's fault
+            if failures:
+                _log.warning("%s was not written: %s", out, error)
+            failures.append(error)
+    return failures
 
 
 def raise_verdict(result: Result, wishes: Wishes) -> None:

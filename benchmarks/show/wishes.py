@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edge_runtime.errors import UsageError, missing_package
+from edge_runtime.errors import SystemFailure, UsageError, missing_package
 from edge_runtime.files import refuse_existing
 
 from ..verdict import Limits
@@ -43,6 +43,7 @@ class Wishes:
             UsageError: A file of ``outs`` has no form, is a folder, is named twice, or exists and
                 may not be replaced; or no choice can be written into a subject, or name a delegate.
             BundleError: The choices that a subject has are damaged.
+            SystemFailure: The folder of one of them cannot be written to.
             MissingComponent: A package that the wishes need is not installed.
         """
         places = [os.path.realpath(out) for out in self.outs]
@@ -53,6 +54,7 @@ class Wishes:
             if places.count(place) > 1:
                 raise UsageError(f"--out {out}: is named twice.")
             refuse_existing(out, self.overwrite)
+            _check_folder(out)
             if form == "html":
                 from .page import check_page
 
@@ -65,6 +67,17 @@ class Wishes:
             check_nameable(delegates, providers)
             for subject in subjects:
                 check_saveable(subject)
+
+
+def _check_folder(out: str) -> None:
+    """Raise SystemFailure unless a file can be made there; missing folders will be made."""
+    folder = os.path.dirname(os.path.abspath(out))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise SystemFailure(f"--out {out}: {folder} is no folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SystemFailure(f"--out {out}: {folder} may not be written to.")
 
 
 def form_of(out: str) -> str:

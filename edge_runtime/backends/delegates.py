@@ -81,7 +81,12 @@ def _known(text: str, options: dict[str, str], names: tuple[str, ...]) -> dict[s
 
 
 def load_delegate(
-    delegate: Delegate, module: ModuleType, interpreter: str, model: str | bytes, where: str
+    delegate: Delegate,
+    module: ModuleType,
+    interpreter: str,
+    model: str | bytes,
+    where: str,
+    alone: bool = False,
 ) -> dict[str, Any]:
     """The arguments by which a delegate is given to the class ``Interpreter``.
 
@@ -91,6 +96,7 @@ def load_delegate(
         interpreter: Its name and version, for messages.
         model: Path or contents of the file.
         where: Name of the file, for messages.
+        alone: Whether XNNPACK is kept from what the delegate of a library leaves over.
 
     Raises:
         ModelError: The file was not compiled for the Edge TPU.
@@ -100,13 +106,18 @@ def load_delegate(
     if delegate.kind == "default":
         return {}
     if delegate.kind == "none":
-        kinds = module.OpResolverType
-        return {"experimental_op_resolver_type": kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
+        return _without_xnnpack(module)
     if delegate.kind == "xnnpack":
         return _xnnpack(delegate, module, interpreter)
     if delegate.kind == "edgetpu":
         _check_compiled(model, where)
-    return {"experimental_delegates": [_from_library(delegate, module, interpreter)]}
+    rest = _without_xnnpack(module) if alone else {}
+    return {"experimental_delegates": [_from_library(delegate, module, interpreter)], **rest}
+
+
+def _without_xnnpack(module: ModuleType) -> dict[str, Any]:
+    kinds = module.OpResolverType
+    return {"experimental_op_resolver_type": kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
 
 
 def _xnnpack(delegate: Delegate, module: ModuleType, interpreter: str) -> dict[str, Any]:
@@ -171,7 +182,9 @@ def _asked(delegate: Delegate) -> str:
 
 
 def placement(interpreter: Any) -> dict[str, int] | None:
-    """What of a graph runs in a delegate, after ``allocate_tensors``.
+    """What of a graph runs in a delegate, whichever it is, after ``allocate_tensors``.
+
+    See :func:`.placing.describe_placement` for what runs in the one that was asked for.
 
     Returns:
         ``operators`` of the graph, how many of them are ``delegated``, and into how many

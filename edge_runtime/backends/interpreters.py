@@ -72,13 +72,15 @@ class _Broken(Exception):
     """An interpreter is installed and cannot start."""
 
 
-def open_interpreter(model: str | bytes, engine: Engine, where: str) -> Loaded:
+def open_interpreter(model: str | bytes, engine: Engine, where: str, alone: bool = False) -> Loaded:
     """Load a model with the interpreter asked for, or the first that is installed and able.
 
     Args:
         model: Path or contents of the file.
         engine: Interpreter, threads and delegate.
         where: Name of the file, for messages.
+        alone: Whether the interpreter's own kernels run what the delegate of a library leaves over,
+            and not XNNPACK.
 
     Raises:
         UsageError: The delegate does not exist or does not go with the interpreter.
@@ -98,7 +100,7 @@ def open_interpreter(model: str | bytes, engine: Engine, where: str) -> Loaded:
             module = _import(name)
             if module is None:
                 continue
-            loaded = _load(module, name, model, delegate, engine, where)
+            loaded = _load(module, name, model, delegate, engine, where, alone)
         except _Refused as error:
             refused[label(name)] = error
         except _Broken as error:
@@ -190,13 +192,14 @@ def _load(
     delegate: Delegate,
     engine: Engine,
     where: str,
+    alone: bool,
 ) -> Loaded:
     threads = engine.threads or default_threads()
     if delegate.kind == "gpu":
         from .compiled_model import open_on_gpu
 
         return Loaded(open_on_gpu(name, model, where), name, version_of(name), delegate)
-    options = load_delegate(delegate, module, label(name), model, where)
+    options = load_delegate(delegate, module, label(name), model, where, alone)
     source = {"model_path" if isinstance(model, str) else "model_content": model}
     try:
         with quiet_stderr(), warnings.catch_warnings():

@@ -15,7 +15,6 @@ from ..errors import ModelError, first_line
 from ..manifest import EMBEDDED_NAME, HeatmapSpec, ModelInfo
 from ..records import replace
 from .base import Backend, batch_of, chosen, identity, path_or_bytes
-from .delegates import describe, placement
 from .feeding import read_input, usual_spec
 from .interpreters import load_interpreter as load_interpreter
 from .interpreters import open_interpreter
@@ -142,12 +141,12 @@ class LiteRtBackend(Backend):
 
     def running(self) -> dict[str, Any]:
         """See :meth:`Backend.running`."""
-        where, delegate = placement(self._interpreter), self._loaded.delegate
-        return super().running() | {
-            "version": self._loaded.version,
-            "delegate": describe(delegate, where),
-            "placement": where,
-        }
+        from .placing import describe_placement
+
+        told = describe_placement(
+            self._loaded, self._source, self._engine, self._where
+        )
+        return super().running() | {"version": self._loaded.version} | told
 
     @cached_property
     def _file(self) -> ModelFile:

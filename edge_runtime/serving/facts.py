@@ -53,7 +53,7 @@ def make_card(name: str, path: str, classifier: Classifier) -> Card:
             "dtype": str(backend.input.dtype),
             "shape": list(input_shape(classifier)),
         },
-        "interpreter": backend.running()["interpreter"],
+        "interpreter": backend.name,
         "heatmap": why is None,
         "no_heatmap": why,
         "bundle": _manifest(path, classifier, set(known)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from bench_models import COLORS, SHARPNESS, SIDE, build_bundle, write_manifest
 from click.testing import CliRunner, Result
 
 from benchmarks.cli import cli
-from benchmarks.measuring import children
+from benchmarks.measuring import children, rounds
 from edge_runtime.console import EXIT_INTERRUPTED
 
 #: Two rounds of some milliseconds: enough for every figure, and for nothing to be trusted.
@@ -215,9 +216,19 @@ def test_table(bench_bundle, bench_photos, monkeypatch):
     assert "round 2 of 2" in done.stderr
 
 
-def test_golden_photo_is_what_is_timed(own_bundle, bench_photos):
+def test_golden_photo_is_what_is_timed(own_bundle, bench_photos, monkeypatch):
     shutil.copytree(bench_photos / "red", own_bundle / "golden")
+    genuine, asked = children.ask, []
+
+    def ask(command, request, *arguments, **more):
+        asked.append(request)
+        return genuine(command, request, *arguments, **more)
+
+    monkeypatch.setattr(children, "ask", ask)
     done = bench(own_bundle, *ONE, "--json")
+    decoded, *timed = asked  # decoded once, apart from the processes whose memory counts
+    assert (decoded["task"], decoded["photo"]) == ("pixels", str(own_bundle / "golden/0.png"))
+    assert [(each["task"], each["pixels"]) for each in timed] == [("latency", decoded["out"])] * 2
     result = json.loads(done.stdout)
     assert result["input"]["source"] == "golden"
     assert result["input"]["photo"] == str(own_bundle / "golden/0.png")
@@ -324,6 +335,53 @@ def test_ctrl_c_before_any_figure_writes_nothing(bench_bundle, tmp_path, faults)
     assert done.exit_code == EXIT_INTERRUPTED
     assert done.stdout == ""
     assert not out.exists()
+
+
+def test_fault_after_the_first_figures_keeps_them(bench_bundle, tmp_path, monkeypatch):
+    genuine, calls = rounds.time_start, []
+
+    def breaks(words, timeout):
+        calls.append(words)
+        if len(calls) > 2:  # untimed, first round, second round
+            raise ZeroDivisionError("of the second round")
+        return genuine(words, timeout)
+
+    monkeypatch.setattr(rounds, "time_start", breaks)
+    out = tmp_path / "out.json"
+    done = bench(bench_bundle, *ONE, "--out", out, "--json")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, ZeroDivisionError) or "ZeroDivision" in done.stderr
+    result = json.loads(out.read_text())
+    assert json.loads(done.stdout) == result and result["status"] == "invalid"
+    assert result["reasons"][0] == (
+        "interrupted after 1 of 2 rounds by ZeroDivisionError: of the second round"
+    )
+    assert len(result["rows"][0]["latency"]["rounds"]) == 1
+
+
+def test_full_disk_during_the_rounds_costs_nothing(bench_bundle, tmp_path, monkeypatch):
+    """What the starts need is written before the first of them, and never again."""
+    genuine, photos = rounds.time_start, set()
+
+    def full(self, *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    def starts(words, timeout):
+        photos.add(words[-1])
+        monkeypatch.setattr(Path, "write_text", full)
+        monkeypatch.setattr("PIL.Image.Image.save", full)
+        return genuine(words, timeout)
+
+    monkeypatch.setattr(rounds, "time_start", starts)
+    file = shutil.copy(bench_bundle / "model-tflite-fp32.tflite", tmp_path / "foreign.tflite")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(COLORS))
+    options = ("--labels", labels, "--normalization", "raw", "--output-kind", "probabilities")
+    done = bench(file, "--threads", "1", "--no-throughput", *options, "--json")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["cold_start"]["median_ms"] > 0 and len(row["latency"]["rounds"]) == 2
+    assert len(photos) == 1  # the generated one
 
 
 def test_saved_model_without_tensorflow_is_skipped(own_bundle, tmp_path, monkeypatch):

@@ -6,6 +6,10 @@ import copy
 import json
 import math
 import random
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -187,6 +191,49 @@ def test_rows_that_cannot_be_compared():
     assert not found["passed"]
     text = comparison_markdown(found)
     assert "failing now" in text and "only before" in text and "throttled" in text
+
+
+def unnamed(fmt="tflite-int8", threads=1, status="failed"):
+    """A row as it is called whose process died before it told its interpreter."""
+    row = sample_row(fmt, threads, status=status, reasons=("died.",))
+    row["name"] = row["name"].replace(", litert", "")
+    row["engine"]["interpreter"] = None
+    return row
+
+
+def test_row_that_dies_before_it_tells_its_interpreter_is_broken():
+    before = sample_result(sample_row(), sample_row("tflite-int8"), sample_row("tflite-int8", 2))
+    after = sample_result(sample_row(), unnamed(), sample_row("tflite-int8", 2))
+    found, _ = compared(before, after)
+    assert found["broken"] == {INT8: "died"} and not found["passed"]
+    assert found["only_before"] == found["only_after"] == []
+    found, _ = compared(after, before)  # the other way round it was mended
+    assert found["not_compared"] == {unnamed()["name"]: "failed before: died"} and found["passed"]
+
+
+def test_row_of_either_of_two_interpreters_is_matched_with_neither():
+    other = sample_row("tflite-int8")
+    other["name"] = other["name"].replace("litert", "tensorflow")
+    other["engine"]["interpreter"] = "tensorflow"
+    before = sample_result(sample_row(), sample_row("tflite-int8"), other)
+    found, _ = compared(before, sample_result(sample_row(), unnamed()))
+    assert found["only_before"] == [INT8, other["name"]]
+    assert found["only_after"] == [unnamed()["name"]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the job runs in bash")
+@pytest.mark.parametrize(("code", "compares"), [(0, True), (1, True), (3, False)])
+def test_published_job_compares_after_a_row_has_failed(tmp_path, code, compares):
+    page = Path(__file__).parents[2] / "docs/bench/showing.md"
+    block = page.read_text(encoding="utf-8").split("- name: Measure both, and compare\n")[1]
+    script = block.split("run: |\n")[1].split("- if:")[0]
+    stand_in = f'edge-bench() {{ echo "$1"; if [ "$1" = run ]; then return {code}; fi; }}\n'
+    done = subprocess.run(
+        ["bash", "-e", "-c", stand_in + textwrap.dedent(script)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert ("compare" in done.stdout.split()) == compares
+    assert (done.returncode == 0) == compares
 
 
 def test_nothing_to_compare_does_not_pass():

@@ -8,14 +8,23 @@ import sys
 import pytest
 from PIL import Image
 
-from benchmarks.measuring import cold
+from benchmarks.measuring import children, cold
+from benchmarks.measuring.children import Children
 from benchmarks.measuring.pictures import choose_pictures, spread
 from benchmarks.measuring.pinning import parse_cpus, pinned
 from benchmarks.measuring.plan import Choices, Configuration, plan
 from benchmarks.measuring.profile import summarize
+from benchmarks.measuring.run import Settings
 from benchmarks.measuring.subjects import Part, Subject
 from benchmarks.measuring.throughput import usual_modes
-from edge_runtime.errors import ChildDied, EdgeError, MissingComponent, Overdue, UsageError
+from edge_runtime.errors import (
+    ChildDied,
+    EdgeError,
+    MissingComponent,
+    Overdue,
+    SystemFailure,
+    UsageError,
+)
 from edge_runtime.manifest import PreprocessSpec
 from edge_runtime.settings import ModelSettings
 
@@ -119,6 +128,7 @@ def test_start_is_asked_for_as_the_row_is_measured(tmp_path):
         labels=("a", "b c"), mean=(1.5, 2.0, 3.0), std=(2.0,), layout="NCHW", size=(8, 9)
     )
     one = Configuration(part("tflite"), "litert", 2, "none")
+    cold.write_labels(settings, tmp_path)
     words = cold.image_command(one, settings, "/photo.jpg", tmp_path)
     assert words == [
         *("image", "--json", "--model", "/b", "--format", "tflite-fp32", "--threads", "2"),
@@ -152,6 +162,15 @@ def test_start_that_fails(monkeypatch, code, kind, message):
     monkeypatch.setattr(cold, "COMMAND", command)
     with pytest.raises(kind, match=message):
         cold.time_start([], 0.5 if kind is Overdue else 60)
+
+
+def test_process_that_cannot_be_started_is_an_error_of_its_own(monkeypatch):
+    monkeypatch.setattr(cold, "COMMAND", ("/nowhere/python",))
+    with pytest.raises(SystemFailure, match=r"image could not be started: .*nowhere"):
+        cold.time_start([], 60)
+    monkeypatch.setattr(children, "COMMAND", ("/nowhere/python",))
+    with Children(Settings()) as asked, pytest.raises(SystemFailure, match="could not be started"):
+        asked.ask({})
 
 
 def test_start_is_timed_to_the_answer_and_not_to_the_end(monkeypatch):

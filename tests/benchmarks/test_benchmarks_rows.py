@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from benchmarks.conditions import Span
+from benchmarks.measuring import worker
+from benchmarks.measuring.accuracy import Answers
 from benchmarks.measuring.counting import Counted
 from benchmarks.measuring.figures import end_to_end_of, measured, memory_of, throughput_of
 from benchmarks.measuring.plan import Configuration
 from benchmarks.measuring.rows import Record, best_first, make_row, name_rows
-from benchmarks.measuring.subjects import Part
+from benchmarks.measuring.subjects import Part, Subject
 from benchmarks.validity import Limits
+from edge_runtime.backends.litert import LiteRtBackend
+from edge_runtime.classifier import Classifier
 
 LIMITS = Limits(cores=4)
 
@@ -131,6 +135,12 @@ def test_end_to_end_is_the_median_over_photos_of_the_median_of_rounds():
     assert end_to_end_of([[], []]) is None
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_end_to_end_of_few_rounds_has_no_interval(rounds):
+    found = end_to_end_of([[[10.0, 1.0, 2.0, 6.0, 1.0]]] * rounds)
+    assert (found["p50_ms"], found["p50_ci_ms"]) == (10.0, None)
+
+
 def test_throughput_is_the_mean_of_the_rounds():
     rounds = [
         {"modes": [{"streams": 2, "batch": 16, "per_second": [90.0 + n, 110.0 + n]}]}
@@ -164,6 +174,41 @@ def test_accuracy_agreement_and_calibration():
     # Two photos of score 1.0 are right; one of 0.5 is wrong: off by 0.5, a third of the photos.
     assert found["ece"] == pytest.approx(0.5 / 3)
     assert found["ci"][0] < 2 / 3 < found["ci"][1]
+
+
+def test_file_is_not_compared_with_itself():
+    """Two thread counts of a lone file have one answer; a second file has another."""
+    subjects = [Subject(f"{n}.tflite", "file", ("a",), None, None, (), ()) for n in range(2)]
+    parts = [part(subject=number) for number in range(2)]
+    records = [Record(Configuration(parts[0], None, threads, None)) for threads in (1, 4)]
+    answers = Answers(subjects, dict.fromkeys((records[0].configuration.answers_as,)))
+    assert answers.reference(records[1], records) is None
+    records.append(Record(Configuration(parts[1], None, 1, None)))
+    answers.counted[records[2].configuration.answers_as] = None
+    assert answers.reference(records[2], records) is records[0]
+
+
+def test_decoding_is_in_no_figure_of_memory(bench_bundle, bench_photos, tmp_path, monkeypatch):
+    """Another process decodes the timed photo, as large as it may be."""
+    photo, file = str(bench_photos / "red/0.png"), str(tmp_path / "pixels.npy")
+    name = "tflite-fp32"
+    asked = {"model": str(bench_bundle), "format": name, "file": f"model-{name}.tflite"}
+    asked |= {"engine": {"threads": 1}, "settings": None}
+    assert worker.write_pixels(asked | {"photo": photo, "out": file}) == {}
+    expected, timed = Classifier.open(str(bench_bundle), name).pixels(photo), []
+
+    def record_pixels(self, pixels):
+        timed.append(pixels)
+        return genuine(self, pixels)
+
+    genuine = LiteRtBackend.prepare
+    monkeypatch.setattr(LiteRtBackend, "prepare", record_pixels)
+    monkeypatch.delattr(Classifier, "pixels")
+    found = worker.latency(
+        asked | {"task": "latency", "pixels": file, "photos": [], "min_seconds": 0, "min_runs": 1}
+    )
+    assert len(found["stages"]) == 0 and len(worker.samples_of(found)) >= 1
+    np.testing.assert_array_equal(timed[0], expected)
 
 
 def test_names_tell_rows_apart():

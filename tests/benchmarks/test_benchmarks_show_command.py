@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import pytest
 from click.testing import CliRunner
 from sample_results import sample_result, sample_row, sample_rows
 
+import benchmarks.show
 from benchmarks.choosing import board_of, check_saveable, stated_accuracy
 from benchmarks.cli import cli
 from benchmarks.hardware import describe_machine
 from benchmarks.schema import published
+from benchmarks.show import Wishes
 from edge_runtime.bundle import Bundle
 from edge_runtime.choices import this_board
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import SystemFailure, UsageError
 from edge_runtime.manifest import AUTO, CHOICES_NAME
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -121,6 +124,39 @@ def test_folder_with_an_extension(file, tmp_path):
     (tmp_path / "d.html").mkdir()
     done = run("show", file, "--out", tmp_path / "d.html")
     assert done.exit_code == 2 and "is a folder" in done.stderr
+
+
+@pytest.mark.parametrize("shown", [(), ("--json",)])
+def test_file_that_cannot_be_written_costs_nothing_else(file, tmp_path, monkeypatch, shown):
+    genuine = benchmarks.show.write_text
+
+    def fails(text, out, overwrite):
+        if out.endswith(("x.csv", "x.html")):
+            raise SystemFailure(f"{out}: no space left.")
+        genuine(text, out, overwrite)
+
+    monkeypatch.setattr(benchmarks.show, "write_text", fails)
+    outs = [tmp_path / f"x.{ending}" for ending in ("csv", "html", "md", "json")]
+    done = run("show", file, *shown, *[word for out in outs for word in ("--out", out)])
+    assert (
+        done.exit_code == 6 and "error: " in done.stderr and "x.csv: no space left" in done.stderr
+    )
+    assert "x.html was not written" in done.stderr
+    assert done.stderr.index("x.json") < done.stderr.index("x.md")  # what the rest can be made of
+    assert outs[2].exists() and json.loads(outs[3].read_text())["rows"] == sample_rows()
+    assert "is the fastest of the" in done.stdout
+
+
+def test_folder_that_takes_no_file_is_refused_before_measuring(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemFailure, match="file is no folder"):
+        Wishes(outs=(str(tmp_path / "file" / "new" / "x.json"),)).check()
+    fine = Wishes(outs=(str(tmp_path / "new" / "newer" / "x.json"),))
+    fine.check()
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != str(tmp_path))  # root may all
+    with pytest.raises(SystemFailure, match="may not be written to"):
+        fine.check()
 
 
 def test_no_result(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from benchmarks.statistics import (
     histogram,
     interval_of_mean,
     interval_of_median,
+    interval_of_rounds,
     median_of_rounds,
     percentile,
     width,
@@ -96,6 +99,21 @@ def test_interval_is_the_same_each_time_and_holds_the_median():
     low, high = interval_of_median(rounds)
     assert (low, high) == interval_of_median(rounds)
     assert low < np.median(np.concatenate(rounds)) < high
+
+
+def test_many_rounds_take_little_memory():
+    """All draws at once would be 80 MB of each, and as much again for what sorts them."""
+    rounds = rounds_of(np.random.default_rng(5), 20, 0.02, 0.05, size=500)
+    photos = np.stack(rounds)
+    tracemalloc.start()
+    try:
+        interval_of_median(rounds)
+        interval_of_mean(rounds)
+        interval_of_rounds(photos, lambda drawn: np.median(drawn, axis=(1, 2)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50e6
 
 
 def test_a_sample_a_round_and_a_round_alone():

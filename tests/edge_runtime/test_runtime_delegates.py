@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from color_model import ColorModels
 
+from edge_runtime.backends import placing
 from edge_runtime.backends.delegates import Delegate, parse_delegate
 from edge_runtime.engine import Engine
 from edge_runtime.errors import MissingComponent, ModelError, UsageError
@@ -108,6 +109,33 @@ def test_a_library(color_models: ColorModels, library: Path) -> None:
     assert backend.scores(RED).argmax() == 0
     with pytest.raises(MissingComponent, match="did not start"):
         open_backend(color_models.tflite, engine=Engine(1, delegate=f"{library},fail=no power"))
+
+
+def test_what_xnnpack_runs_is_not_credited_to_a_library(
+    color_models: ColorModels, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took nothing, and the interpreter gave all of it to XNNPACK."""
+    usual = open_backend(color_models.tflite, engine=Engine(threads=1)).running()
+    backend = open_backend(color_models.tflite, engine=Engine(1, delegate=str(library)))
+    told = backend.running()
+    assert told["placement"] == {**usual["placement"], "delegated": 0, "parts": 0}
+    assert told["delegate"] == usual["delegate"] and "XNNPACK" in told["delegate"]
+    monkeypatch.setattr(
+        placing, "placement", lambda _: {"operators": 9, "delegated": 4, "parts": 1}
+    )
+    assert backend.running()["delegate"] == f"{library} (4 of 9 operators)"
+
+
+def test_device_that_only_one_may_use_leaves_the_placement_open(
+    color_models: ColorModels, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MissingComponent("in use")
+
+    backend = open_backend(color_models.tflite, engine=Engine(1, delegate=str(library)))
+    monkeypatch.setattr(placing, "open_interpreter", refuse)
+    told = backend.running()
+    assert told["placement"] is None and told["delegate"] == str(library)
 
 
 def test_libraries_that_are_none(color_models: ColorModels, tmp_path: Path) -> None:

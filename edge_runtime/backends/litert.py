@@ -143,9 +143,7 @@ class LiteRtBackend(Backend):
         """See :meth:`Backend.running`."""
         from .placing import describe_placement
 
-        told = describe_placement(
-            self._loaded, self._source, self._engine, self._where
-        )
+        told = describe_placement(self._loaded, self._source, self._engine, self._where)
         return super().running() | {"version": self._loaded.version} | told
 
     @cached_property

@@ -166,7 +166,7 @@ def serve(
     resolved = resolve(Address(host.strip("[]"), port), "--host")
     _require_token(resolved, token, insecure)
     require_server("serve models")
-    os.environ.setdefault("EDGE_CLASSIFY_MAX_MEGAPIXELS", str(_MEGAPIXELS))
+    _limit_pixels()
     limits = ServeSettings(
         max_queue=max_queue,
         max_body=int(max_body_mb * (1 << 20)),
@@ -245,6 +245,14 @@ def _require_token(resolved: Resolved, token: Token | None, insecure: bool) -> N
         f"one: {HOW_TO}; then name it with {_TOKEN_FILE} token, or put it into the environment "
         f"variable {_VARIABLE}. --insecure does without."
     )
+
+
+def _limit_pixels() -> None:
+    """Refuse smaller photos than elsewhere while the command runs, unless the user says what."""
+    name = "EDGE_CLASSIFY_MAX_MEGAPIXELS"
+    if name not in os.environ:
+        os.environ[name] = str(_MEGAPIXELS)
+        click.get_current_context().call_on_close(lambda: os.environ.pop(name, None))
 
 
 def _check_origins(origins: tuple[str, ...]) -> None:

@@ -217,7 +217,9 @@ def test_a_look_up_that_hangs(server: Server, monkeypatch: pytest.MonkeyPatch) -
 def test_all_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[float] = []
 
-    def silent(self: socket.socket, _: object) -> None:
+    def silent(self: socket.socket, where: object) -> None:
+        if where != address[-1]:  # somebody else's
+            raise ConnectionRefusedError
         given.append(self.gettimeout() or 0.0)
         time.sleep(given[-1])
         raise TimeoutError("timed out")

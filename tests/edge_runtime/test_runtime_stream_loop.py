@@ -284,8 +284,8 @@ def test_a_loop_that_waits_for_an_output_can_be_stopped(
     run = Run(classifier, video, stuck)
     looping = threading.Thread(target=lambda: list(run.loop.run()), daemon=True)
     looping.start()
-    # One is taken, the event that it caused is queued, the next one is waited with.
-    wait_for(lambda: len(run.notes.results) == 2)
+    # One is taken, one is queued, the next one is waited with.
+    wait_for(lambda: len(run.notes.results) == 3)
     assert looping.is_alive()
     run.loop.stop()
     wait_for(lambda: not looping.is_alive(), "the loop to end")

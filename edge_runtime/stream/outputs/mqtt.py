@@ -139,8 +139,10 @@ class Mqtt(Output):
                 self._topics.availability, "offline", self._qos, retain=True
             ).wait_for_publish(_FAREWELL)
         self._client.disconnect()
-        if connected:  # else its thread may be in the middle of an attempt, and is left behind
+        if connected:
             self._client.loop_stop()
+        else:  # its thread may be in the middle of an attempt, after which it has to end
+            threading.Thread(target=self._client.loop_stop, daemon=True).start()
 
     def _make_client(self, ca_file: str | None) -> Any:
         try:

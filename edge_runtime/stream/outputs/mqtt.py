@@ -134,15 +134,18 @@ class Mqtt(Output):
     def close(self) -> None:
         """Say goodbye, so that the last will stays unsaid."""
         connected = self._connected
-        if connected:
-            self._client.publish(
-                self._topics.availability, "offline", self._qos, retain=True
-            ).wait_for_publish(_FAREWELL)
-        self._client.disconnect()
-        if connected:
-            self._client.loop_stop()
-        else:  # its thread may be in the middle of an attempt, after which it has to end
-            threading.Thread(target=self._client.loop_stop, daemon=True).start()
+        try:
+            if connected:
+                self._client.publish(
+                    self._topics.availability, "offline", self._qos, retain=True
+                ).wait_for_publish(_FAREWELL)
+        finally:  # waiting fails where the connection broke meanwhile
+            self._client.disconnect()
+            # Its thread may be in the middle of an attempt, after which it has to end.
+            ending = threading.Thread(target=self._client.loop_stop, daemon=True)
+            ending.start()
+            if connected:
+                ending.join(_FAREWELL)
 
     def _make_client(self, ca_file: str | None) -> Any:
         try:

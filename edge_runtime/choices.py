@@ -252,11 +252,12 @@ def write_choice(folder: Path, manifest: Manifest, board: str, choice: Choice) -
 
 def _fits(choice: Choice, manifest: Manifest) -> bool:
     """Whether a bundle has the very file that was measured."""
-    return _speaks_of(asdict(choice), manifest)
+    return _has_file(manifest, choice.format, choice.sha256)
 
 
 def _speaks_of(entry: Any, manifest: Manifest) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    named = (entry.get("format"), entry.get("sha256"))
-    return any((a.format, a.sha256) == named for a in manifest.artifacts)
+    return isinstance(entry, dict) and _has_file(manifest, entry.get("format"), entry.get("sha256"))
+
+
+def _has_file(manifest: Manifest, fmt: Any, sha256: Any) -> bool:
+    return any((a.format, a.sha256) == (fmt, sha256) for a in manifest.artifacts)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ModelError
 from ..manifest import HeatmapSpec, InputSpec, ModelInfo
 from .feeding import Feeding, InputTensor, usual_spec
+
+if TYPE_CHECKING:
+    from .model_file import ModelFile
 
 #: Photos that a model with a dynamic batch is given at once; more gain no time on a CPU.
 DYNAMIC_BATCH = 16
@@ -47,6 +50,16 @@ class Backend(abc.ABC):
     embedded: ModelInfo | None = None
 
     _feeding: Feeding
+    _where: str  #: path of the file, of a model in one file
+    _known: Identity  #: of that file, before it was loaded
+    _source: str | bytes  #: what was loaded: the path or the contents
+
+    @property
+    def _file(self) -> ModelFile:
+        """The file of a model in one file, to read more of it."""
+        from .model_file import ModelFile
+
+        return ModelFile(self._where, self._known, self._source)
 
     def feed(self, spec: InputSpec | None = None) -> None:
         """Say how pixels become the input tensor from now on.

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from .base import Backend, batch_of, chosen, identity, path_or_bytes
 from .feeding import read_input, usual_spec
 from .interpreters import load_interpreter as load_interpreter
 from .interpreters import open_interpreter
-
-if TYPE_CHECKING:
-    from .model_file import ModelFile
 
 _IDENTIFIER = b"TFL3"
 
@@ -145,12 +142,6 @@ class LiteRtBackend(Backend):
 
         told = describe_placement(self._loaded, self._source, self._engine, self._where)
         return super().running() | {"version": self._loaded.version} | told
-
-    @cached_property
-    def _file(self) -> ModelFile:
-        from .model_file import ModelFile
-
-        return ModelFile(self._where, self._known, self._source)
 
     def _run_tap(self, tap: Tap, pixels: np.ndarray) -> np.ndarray:
         """Scores of one photo, float32 (classes,), with its features left in the tap."""

@@ -17,7 +17,6 @@ from .onnx_session import open_session
 
 if TYPE_CHECKING:
     from ..foreign.traits import Traits
-    from .model_file import ModelFile
     from .onnx_tap import OnnxTap
 
 #: Key of the description in ``metadata_props``.
@@ -173,15 +172,10 @@ class OnnxBackend(Backend):
 
         return pooled
 
-    def _file(self) -> ModelFile:
-        from .model_file import ModelFile
-
-        return ModelFile(self._where, self._known, self._source)
-
     def _tapped(self) -> OnnxTap:
         from .onnx_tap import OnnxTap
 
-        content = self._file().read()
+        content = self._file.read()
         return OnnxTap(self._session, content, self._where, self._output, self.classes)
 
     def feature_map(self) -> str:
@@ -193,7 +187,7 @@ class OnnxBackend(Backend):
         from .onnx_graph import OnnxGraph
         from .onnx_head import read_head
 
-        graph = OnnxGraph(self._file().read(), self._where)
+        graph = OnnxGraph(self._file.read(), self._where)
         return read_head(graph, self._output, self.classes, self._where).features
 
     def tensors(self) -> tuple[list[OnnxTensor], list[OnnxTensor]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
 
 from ..sources.base import BadFrame
 from .answering import Outcome
@@ -32,17 +31,6 @@ class Inferring(ABC):
             infer: Runs the network on one.
         """
         self._feed, self._infer = feed, infer
-
-    def __enter__(self) -> Inferring:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @abstractmethod
     def next(self, timeout: float) -> Found | None:

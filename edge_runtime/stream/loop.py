@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ class Loop:
             settings.every,
             settings.max_fps,
         )
-        with self._inferring(feed, self._answering.infer) as inferring:
+        with closing(self._inferring(feed, self._answering.infer)) as inferring:
             while self._stopping is None:
                 left = end - time.monotonic()
                 if left <= 0:
@@ -175,15 +176,16 @@ class Loop:
     def _next(self, inferring: Inferring, wait: float) -> FrameResult | None:
         """The answer to the next frame; None if there is none yet, or it is damaged."""
         found = inferring.next(wait)
+        if found is None:
+            return None
         try:
-            if found is None:
-                return None
             if isinstance(found, BadFrame):
                 raise found
-            return self._deliver(self._answering.answer(found))
+            result = self._answering.answer(found)
         except BadFrame:
             self.status.count("corrupt")
             return None
+        return self._deliver(result)
 
     def _deliver(self, result: FrameResult) -> FrameResult:
         steady = self._steady

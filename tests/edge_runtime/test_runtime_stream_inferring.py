@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +50,7 @@ class FakeFeed:
 
 def all_of(inferring: Inferring) -> list[Any]:
     found = []
-    with inferring:
+    with closing(inferring):
         while not inferring.ended:
             found.append(inferring.next(LONG))
     return [one for one in found if one is not None]
@@ -72,7 +73,7 @@ def test_all_in_order_with_what_is_damaged(kind: type[Inferring]) -> None:
 def test_the_failure_of_a_source_comes_after_its_frames(kind: type[Inferring]) -> None:
     feed: Any = FakeFeed(2, DataError("damaged."))
     infer: Any = int
-    with kind(feed, infer) as inferring:
+    with closing(kind(feed, infer)) as inferring:
         assert [inferring.next(LONG), inferring.next(LONG)] == [0, 1]
         with pytest.raises(DataError, match="damaged"):
             inferring.next(LONG)
@@ -86,7 +87,7 @@ def test_the_next_inference_does_not_wait_for_the_one_who_takes_the_last() -> No
         return number
 
     feed: Any = FakeFeed(10)
-    with Ahead(feed, infer) as inferring:
+    with closing(Ahead(feed, infer)) as inferring:
         assert inferring.next(LONG) == 0
         wait_for(lambda: len(begun) == 3, "the next two")
         assert begun == [0, 1, 2]  # one waits to be taken, one to be put: no more than that

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from edge_runtime.procfs import resident_bytes
+
 from ..common import REPO
 
 #: Limits of one input: CPU seconds, seconds on a machine that does other things too, MB resident.
@@ -135,10 +137,7 @@ class Worker:
         return 0.0
 
     def _megabytes(self) -> float:
-        with contextlib.suppress(OSError, IndexError):
-            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-        return 0.0
+        return (resident_bytes(self._process.pid) or 0) / 1e6
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
